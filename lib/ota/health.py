@@ -1,0 +1,75 @@
+"""What the device can tell of itself. Layer 6; returns data, prints nothing."""
+
+from .config import FILE as CONFIG
+from .config import load_config
+from .errors import OtaError
+from .journal import OUTCOMES
+from .otadata import describe
+from .port import Port
+from .receipt import FILE, load_receipts
+from .trial import Situation
+
+
+def status(port: "Port | None" = None) -> dict:
+    """Slots and their states, what runs and what boots next, and how the last update ended.
+
+    Returns: dict with
+        running, boot, next: slot indexes; boot is what otadata selects, next what an update writes;
+        trial: the running image is unconfirmed;
+        slots: list of dicts with label, size (bytes), version, sequence (None: not written by ota);
+        otadata: both records for people; active: index of the one that decides, -1 for none;
+        version, sequence: of the running image by its receipt, None where there is none;
+        highest: highest confirmed sequence in the journal;
+        outcome, reason, outcome_version: of the last attempt;
+        refused: how many images are refused;
+        journal: it could be read; config: "" or what is wrong with /ota.json;
+        fault: what kept `ota.boot()` from its work.
+
+    Raises SlotError `no-slots`, `no-otadata`, `flash`.
+    """
+    from .trial import fault
+
+    port = port or Port()
+    found = Situation(port)
+    receipts = load_receipts(port.path(FILE))
+    slots = []
+    for index, part in enumerate(found.slots):
+        info = part.info()
+        receipt = receipts.get(index)
+        slots.append(
+            {
+                "label": info[4],
+                "size": info[3],
+                "version": receipt.version if receipt else None,
+                "sequence": receipt.sequence if receipt else None,
+            }
+        )
+    running = receipts.get(found.running)
+    journal = found.journal
+    return {
+        "running": found.running,
+        "boot": found.selected,
+        "next": (found.running + 1) % len(found.slots),
+        "trial": found.on_trial(),
+        "slots": slots,
+        "otadata": [describe(entry) for entry in found.entries],
+        "active": found.index,
+        "version": running.version if running else None,
+        "sequence": running.sequence if running else None,
+        "highest": journal.highest,
+        "outcome": OUTCOMES[journal.outcome],
+        "outcome_version": journal.version,
+        "reason": journal.reason,
+        "refused": len(journal.refused),
+        "journal": found.remembered,
+        "config": _config_fault(port),
+        "fault": fault,
+    }
+
+
+def _config_fault(port: Port) -> str:
+    try:
+        load_config(port.path(CONFIG))
+    except OtaError as e:
+        return str(e)
+    return ""

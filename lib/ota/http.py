@@ -1,0 +1,124 @@
+"""HTTP: URLs, the request, the head of the response. No I/O.
+
+Layer 4. Whoever has a connection feeds it line by line. Limits hold before anything is kept: lines
+that matter are at most `LINE_LIMIT` bytes, all of them together `HEAD_LIMIT`. Source: RFC 9110, 9112.
+"""
+
+from micropython import const
+
+from .errors import error
+
+LINE_LIMIT = const(2048)
+HEAD_LIMIT = const(16384)
+
+_URL_LIMIT = const(1024)
+_LENGTH_DIGITS = const(10)
+
+
+class Url:
+    """An https URL taken apart: host, port, path with query."""
+
+    def __init__(self, text: str) -> None:
+        """Raises SourceError `url`."""
+        if not 1 <= len(text) <= _URL_LIMIT:
+            raise error("url", "%d characters, at most %d" % (len(text), _URL_LIMIT))
+        for char in text:
+            if not "!" <= char <= "~":
+                raise error("url", "a character outside printable ASCII")
+        if not text.startswith("https://"):
+            raise error("url", "does not start with https://")
+        authority, _, path = text[8:].split("#")[0].partition("/")
+        if "?" in authority:
+            raise error("url", "no path before the query")
+        self.path = "/" + path
+        self.host, colon, port = authority.partition(":")
+        self.port = 443
+        if colon:
+            if not (port.isdigit() and len(port) <= 5 and 0 < int(port) < 65536):
+                raise error("url", "port out of range")
+            self.port = int(port)
+        if not self.host or "@" in authority or "[" in authority:
+            raise error("url", "no plain host name")
+
+    def join(self, reference: str) -> "Url":
+        """The URL that `reference` means here: absolute, from the root, or beside this path."""
+        if "://" in reference:
+            return Url(reference)
+        if not reference.startswith("/"):
+            reference = self.path.split("?")[0].rpartition("/")[0] + "/" + reference
+        return Url("https://%s%s" % (self.authority(), reference))
+
+    def authority(self) -> str:
+        """host, and the port where it is not 443."""
+        return self.host if self.port == 443 else "%s:%d" % (self.host, self.port)
+
+
+def request(url: Url, agent: str) -> bytes:
+    """A GET request, whole: it goes out in one write."""
+    return (
+        "GET %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: %s\r\n"
+        "Accept-Encoding: identity\r\nConnection: close\r\n\r\n"
+        % (url.path, url.authority(), agent)
+    ).encode()
+
+
+class Head:
+    """Status and the headers that matter, from lines.
+
+    Attributes:
+        status: 0 until the first line came.
+        length: of the body in bytes, -1 where not announced.
+        done: the empty line came.
+    """
+
+    def __init__(self) -> None:
+        self.status = 0
+        self.length = -1
+        self.done = False
+        self._total = 0
+        self._skipping = False
+
+    def feed(self, piece: bytes) -> None:
+        """Take a line with its end, or a piece of `LINE_LIMIT` bytes of a longer one.
+
+        The rest of a longer line is dropped: other people's headers may be long, ours not.
+        Raises SourceError `http-format`.
+        """
+        self._total += len(piece)
+        if self._total > HEAD_LIMIT:
+            raise error("http-format", "head of more than %d bytes" % HEAD_LIMIT)
+        ended = piece.endswith(b"\n")
+        if self._skipping:
+            self._skipping = not ended
+            return
+        self._skipping = not ended
+        line = piece.rstrip(b"\r\n")
+        if self.status == 0:
+            self._status(line)
+        elif line:
+            self._header(line, ended)
+        else:
+            self.done = True
+
+    def _status(self, line: bytes) -> None:
+        parts = line.split(b" ", 2)
+        if len(parts) < 2 or parts[0] not in (b"HTTP/1.1", b"HTTP/1.0"):
+            raise error("http-format", "not an HTTP/1 status line")
+        if len(parts[1]) != 3 or not parts[1].isdigit() or parts[1] < b"100":
+            raise error("http-format", "status is not three digits")
+        self.status = int(parts[1])
+
+    def _header(self, line: bytes, whole: bool) -> None:
+        name, colon, value = line.partition(b":")
+        if not colon or not name or name != name.strip():
+            raise error("http-format", "header without a name")
+        name = name.lower()
+        value = value.strip()
+        if name == b"content-length":
+            if not whole or not value.isdigit() or len(value) > _LENGTH_DIGITS or self.length >= 0:
+                raise error("http-format", "Content-Length is not one number")
+            self.length = int(value)
+        elif name == b"transfer-encoding":
+            raise error("http-format", "Transfer-Encoding is not supported")
+        elif name == b"content-encoding" and value.lower() != b"identity":
+            raise error("http-format", "Content-Encoding, although identity was asked for")

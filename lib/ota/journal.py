@@ -1,0 +1,218 @@
+"""What the device remembers across resets, and what each state found at boot means.
+
+Layer 1, pure: a record of 256 bytes and back, and the state table. Layout: docs/format.md section 6.
+"""
+
+import binascii
+import struct
+
+from micropython import const
+
+from .otadata import NEW, PENDING_VERIFY, VALID
+
+SIZE = const(256)
+"""Bytes of a record."""
+
+# State of the attempt.
+NONE = const(0)
+WRITING = const(1)
+ACTIVATED = const(2)
+TRIAL = const(3)
+CONFIRMING = const(4)
+
+# Outcomes, and their names in status().
+CONFIRMED = const(1)
+TEST_FAILED = const(2)
+ROLLED_BACK = const(3)
+CRASHED = const(4)
+WATCHDOG = const(5)
+POWER_LOST = const(6)
+NOT_LOADED = const(7)
+CANCELLED = const(8)
+
+OUTCOMES = (
+    "none",
+    "confirmed",
+    "self-test failed",
+    "rolled back",
+    "crashed",
+    "watchdog",
+    "lost power",
+    "did not load",
+    "cancelled",
+)
+
+MAX_TRIES = const(3)
+"""Boots that an image gets without confirming."""
+
+MAX_CRASHES = const(2)
+"""Crashes and watchdog resets among them."""
+
+_FORMAT = const(1)
+_REFUSED = const(4)
+_FIELDS = "<BBBBIQQ32s16sBBBx96s24s56s"
+_REASON = const(56)
+_VERSION = const(24)
+
+# What boot() does, by (state of the active otadata record, does it name the running slot).
+NORMAL = const(0)  # finish a half-done confirm, or note how a trial ended
+ON_TRIAL = const(1)  # the bootloader watches: it goes back at the next reset
+SOFT_TRIAL = const(2)  # nobody watches but this library: it counts boots itself
+TORN = const(3)  # a torn record: software trial where the journal knows the image, else normal
+RESET = const(4)  # selected and not booted yet (deep sleep, soft reset): reset, once
+NOT_LOADABLE = const(5)  # the new image did not load: refuse it, drop its record
+DROP = const(6)  # an old breakage: drop the record
+REPAIR = const(7)  # no record at all is valid: select the running slot again
+
+OTHER = const(-1)
+NO_RECORD = const(-2)
+
+STATE_TABLE = {
+    (VALID, True): NORMAL,
+    (PENDING_VERIFY, True): ON_TRIAL,
+    (NEW, True): SOFT_TRIAL,
+    (OTHER, True): TORN,
+    (NEW, False): RESET,
+    (PENDING_VERIFY, False): NOT_LOADABLE,
+    (VALID, False): DROP,
+    (OTHER, False): DROP,
+    (NO_RECORD, True): REPAIR,
+    (NO_RECORD, False): REPAIR,
+}
+
+
+def action(state: int, same: bool) -> int:
+    """What boot() does.
+
+    Args:
+        state: of the active record, or `NO_RECORD`.
+        same: does the active record name the running slot?
+    """
+    if state not in (NEW, PENDING_VERIFY, VALID, NO_RECORD):
+        state = OTHER
+    return STATE_TABLE[(state, same)]
+
+
+class Journal:
+    """One record, with defaults for a device that remembers nothing.
+
+    Attributes:
+        highest: highest confirmed sequence.
+        state, slot, sequence, digest, head: the attempt; digest is the SHA-256 of its image, head
+            the image's first 16 bytes.
+        tries, crashes: boots of this image that did not end in a confirm.
+        resets: spent on getting a selected slot booted.
+        outcome, version, reason: how the last attempt ended.
+        refused: list of (first 16 bytes of the SHA-256, sequence), newest first.
+    """
+
+    def __init__(self) -> None:
+        self.generation = 0
+        self.highest = 0
+        self.refused: list = []
+        self.outcome = 0
+        self.version = ""
+        self.reason = ""
+        self.clear_attempt()
+
+    def clear_attempt(self) -> None:
+        """Forget the attempt; outcome, refused images and the highest sequence stay."""
+        self.state = NONE
+        self.tries = 0
+        self.crashes = 0
+        self.resets = 0
+        self.slot = 0
+        self.sequence = 0
+        self.digest = bytes(32)
+        self.head = bytes(16)
+
+    def is_refused(self, digest: bytes, sequence: int) -> bool:
+        """Did this image fail here under this sequence or a higher one?"""
+        for known, above in self.refused:
+            if known == digest[:16] and sequence <= above:
+                return True
+        return False
+
+    def refuse(self, digest: bytes, sequence: int) -> None:
+        """Never take this image again under this sequence; the oldest of four leaves."""
+        if sequence and not self.is_refused(digest, sequence):
+            self.refused = [(digest[:16], sequence)] + self.refused[: _REFUSED - 1]
+
+    def start(self, slot: int, sequence: int, digest: bytes, head: bytes, version: str) -> None:
+        """A write into a slot begins. An image that was tried before keeps its count."""
+        if (digest, sequence) != (self.digest, self.sequence):
+            self.tries = 0
+            self.crashes = 0
+        self.state = WRITING
+        self.resets = 0
+        self.outcome = 0
+        self.reason = ""
+        self.slot, self.sequence, self.digest = slot, sequence, digest
+        self.head, self.version = head, version
+
+    def end(self, outcome: int, reason: str) -> None:
+        """Keep how the attempt ended."""
+        self.outcome = outcome
+        self.reason = reason
+        self.state = NONE
+
+
+def encode(journal: Journal) -> bytes:
+    """The record, `SIZE` bytes, with its CRC."""
+    ring = b"".join([struct.pack("<16sQ", digest, seq) for digest, seq in journal.refused])
+    body = struct.pack(
+        _FIELDS,
+        _FORMAT,
+        journal.state,
+        journal.tries,
+        journal.crashes,
+        journal.generation,
+        journal.highest,
+        journal.sequence,
+        journal.digest,
+        journal.head,
+        journal.slot,
+        journal.outcome,
+        journal.resets,
+        ring,
+        _fit(journal.version, _VERSION),
+        _fit(journal.reason, _REASON),
+    )
+    return body + struct.pack("<I", binascii.crc32(body))
+
+
+def decode(record) -> "Journal | None":
+    """The journal in a record, or None where it is not one that this library can read."""
+    if len(record) != SIZE:
+        return None
+    body = memoryview(record)[: SIZE - 4]
+    if struct.unpack_from("<I", record, SIZE - 4)[0] != binascii.crc32(body):
+        return None
+    fields = struct.unpack(_FIELDS, body)
+    if fields[0] != _FORMAT or fields[1] > CONFIRMING or fields[10] >= len(OUTCOMES):
+        return None
+    journal = Journal()
+    journal.state, journal.tries, journal.crashes, journal.generation = fields[1:5]
+    journal.highest, journal.sequence, journal.digest, journal.head = fields[5:9]
+    journal.slot, journal.outcome, journal.resets, ring = fields[9:13]
+    for offset in range(0, len(ring), 24):
+        digest, sequence = struct.unpack_from("<16sQ", ring, offset)
+        if sequence:
+            journal.refused.append((digest, sequence))
+    try:
+        journal.version = _text(fields[13])
+        journal.reason = _text(fields[14])
+    except UnicodeError:
+        return None
+    return journal
+
+
+def _fit(text: str, size: int) -> bytes:
+    # Cut between characters, so that what is read back is text again.
+    while len(text.encode()) > size:
+        text = text[:-1]
+    return text.encode()
+
+
+def _text(field: bytes) -> str:
+    return field.rstrip(b"\x00").decode()

@@ -1,0 +1,177 @@
+"""The board: the only module that imports `esp32`, `machine` and `network`.
+
+Layer 3. An object of this class is handed to whoever needs the hardware. Slots are found by type
+and subtype, never by label, and otadata is read here: `esp32.Partition` does not tell the state of
+a slot, and its mark-valid marks the active record, whichever slot is running.
+"""
+
+import struct
+import time
+
+from micropython import const
+
+from .errors import error
+from .otadata import ENTRY_SIZE
+
+_OTA_0 = const(0x10)
+_OTA_LAST = const(0x1F)
+_DATA_OTA = const(0)
+_CRC_OFFSET = const(28)
+_EPOCH_2000 = const(946684800)  # Unix time of MicroPython's epoch on the ESP32
+_BUILT = const(1767225600)  # 2026-01-01: a clock below was never set
+_PARKED_MS = const(1000000000)  # 11 days; the task watchdog's counter allows little more
+
+# machine.reset_cause() on the ESP32: power-on and brown-out 1, software reset and panic 2,
+# watchdog 3, deep sleep 4, soft reset 5 (modmachine.c, seen on v1.25.0).
+POWER_ON = const(1)
+HARD = const(2)
+WATCHDOG = const(3)
+DEEP_SLEEP = const(4)
+SOFT = const(5)
+
+
+class Port:
+    """The ESP32 as this library needs it.
+
+    Args:
+        esp32, machine: modules; by default the board's own.
+        root: folder that stands for `/`, for tests on the host.
+    """
+
+    def __init__(self, esp32=None, machine=None, root: str = "") -> None:
+        if esp32 is None:
+            import esp32
+            import machine
+        self._esp32 = esp32
+        self._machine = machine
+        self._root = root
+
+    # Slots
+
+    def slots(self) -> list:
+        """The OTA slots by index, as partitions of 4096-byte blocks.
+
+        Raises SlotError `no-slots` where there are fewer than two.
+        """
+        partition = self._esp32.Partition
+        found = {}
+        for part in partition.find(partition.TYPE_APP):
+            subtype = part.info()[1]
+            if _OTA_0 <= subtype <= _OTA_LAST:
+                found[subtype - _OTA_0] = part
+        if len(found) < 2 or sorted(found) != list(range(len(found))):
+            raise error("no-slots", "OTA slots in the partition table: %s" % sorted(found))
+        return [found[index] for index in range(len(found))]
+
+    def running(self) -> int:
+        """Index of the running slot, -1 for a factory image."""
+        partition = self._esp32.Partition
+        subtype = partition(partition.RUNNING).info()[1]
+        return subtype - _OTA_0 if _OTA_0 <= subtype <= _OTA_LAST else -1
+
+    def chip_id(self) -> int:
+        """The chip id that the running image carries: it runs, so it is this chip's."""
+        partition = self._esp32.Partition
+        buf = bytearray(2)
+        partition(partition.RUNNING).readblocks(0, buf, 12)
+        return struct.unpack("<H", buf)[0]
+
+    # otadata
+
+    def otadata(self) -> tuple:
+        """Both records, 32 bytes each. Raises SlotError `no-otadata`, `flash`."""
+        part = self._otadata()
+        entries = (bytearray(ENTRY_SIZE), bytearray(ENTRY_SIZE))
+        try:
+            for index in range(2):
+                part.readblocks(index, entries[index])
+        except OSError as e:
+            raise error("flash", "otadata: %s" % e)
+        return entries
+
+    def drop_entry(self, index: int) -> None:
+        """Make one otadata record invalid, so that the other one decides.
+
+        One program of four zero bytes over its crc, no erase: after a cut it is dropped or as before.
+        """
+        try:
+            self._otadata().writeblocks(index, bytes(4), _CRC_OFFSET)
+        except OSError as e:
+            raise error("flash", "otadata: %s" % e)
+
+    def select(self, part) -> None:
+        """Let the bootloader take this slot next. ESP-IDF checks the whole image first.
+
+        Raises ImageError `not-bootable`.
+        """
+        try:
+            part.set_boot()
+        except OSError as e:
+            raise error("not-bootable", "set_boot: %s" % e)
+
+    def mark_valid(self) -> None:
+        """Make the *active* record VALID. The caller has checked that it names the running slot."""
+        try:
+            self._esp32.Partition.mark_app_valid_cancel_rollback()
+        except OSError as e:
+            raise error("flash", "mark valid: %s" % e)
+
+    def _otadata(self):
+        partition = self._esp32.Partition
+        found = partition.find(partition.TYPE_DATA, subtype=_DATA_OTA)
+        if not found:
+            raise error("no-otadata", "no otadata in the partition table")
+        return found[0]
+
+    # What outlives a reset
+
+    def nvs_read(self, key: str, buf: bytearray) -> int:
+        """Bytes of the blob read into `buf`, 0 where there is none that fits."""
+        try:
+            return self._esp32.NVS("ota").get_blob(key, buf)
+        except OSError:
+            return 0
+
+    def nvs_write(self, key: str, blob: bytes) -> None:
+        """Write a blob and read it back. Raises SlotError `nvs`."""
+        nvs = self._esp32.NVS("ota")
+        back = bytearray(len(blob))
+        try:
+            nvs.set_blob(key, blob)
+            nvs.commit()
+            same = nvs.get_blob(key, back) == len(blob) and back == blob
+        except OSError as e:
+            raise error("nvs", "%s: %s" % (key, e))
+        if not same:
+            raise error("nvs", "%s does not read back" % key)
+
+    def path(self, name: str) -> str:
+        """The absolute path `name` (`/ota.json`) in the device's file system."""
+        return self._root + name
+
+    # Time and resets
+
+    def now(self) -> int:
+        """Unix seconds; MicroPython counts from 2000 on the chip and from 1970 elsewhere."""
+        seconds = int(time.time())
+        return seconds + _EPOCH_2000 if time.gmtime(0)[0] == 2000 else seconds
+
+    def clock_is_set(self) -> bool:
+        """Has anybody set the clock since power-on?"""
+        return self.now() >= _BUILT
+
+    def watchdog(self, seconds: int) -> None:
+        """Reset the board after so many seconds, whatever runs then; nobody feeds it."""
+        self._machine.WDT(timeout=seconds * 1000)
+
+    def park_watchdog(self) -> None:
+        """Put the watchdog off for days: once started it cannot be stopped."""
+        self._machine.WDT(timeout=_PARKED_MS)
+
+    def reset_cause(self) -> int:
+        """`POWER_ON`, `HARD`, `WATCHDOG`, `DEEP_SLEEP` or `SOFT`."""
+        return self._machine.reset_cause()
+
+    def reset(self) -> None:
+        """A hard reset: the only one that loads another image. Does not return on a board."""
+        self._machine.reset()

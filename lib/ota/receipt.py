@@ -1,0 +1,74 @@
+"""Receipts: what the library put into each slot. Format: docs/format.md section 7.
+
+Layer 3. A receipt claims nothing by itself; whoever relies on it hashes the slot.
+"""
+
+import binascii
+import json
+
+from micropython import const
+
+from .errors import error
+from .files import read_file, replace_file
+from .strict import Malformed, field, hex_decode, loads, text_field
+
+FILE = "/ota_receipts.json"
+
+_LIMIT = const(1024)
+_FORMAT = const(1)
+
+
+class Receipt:
+    """sha256 (32 bytes), size in bytes, version, sequence of the image in a slot."""
+
+    def __init__(self, sha256: bytes, size: int, version: str, sequence: int) -> None:
+        self.sha256 = sha256
+        self.size = size
+        self.version = version
+        self.sequence = sequence
+
+
+def load_receipts(path: str) -> dict:
+    """Slot index -> Receipt; empty where there is no readable file."""
+    try:
+        data = read_file(path, _LIMIT)
+        if not data:
+            return {}
+        fields = loads(data, _LIMIT)
+        if field(fields, "format", int) != _FORMAT:
+            return {}
+        return {int(slot): _receipt(entry) for slot, entry in field(fields, "slots", dict).items()}
+    except (Malformed, ValueError):
+        return {}
+
+
+def encode(receipts: dict) -> bytes:
+    """The contents of the file. Raises SlotError `files` over the limit."""
+    slots = {}
+    for slot, receipt in receipts.items():
+        slots[str(slot)] = {
+            "sha256": binascii.hexlify(receipt.sha256).decode(),
+            "size": receipt.size,
+            "version": receipt.version,
+            "sequence": receipt.sequence,
+        }
+    data = json.dumps({"format": _FORMAT, "slots": slots}).encode()
+    if len(data) > _LIMIT:
+        raise error("files", "receipts of %d bytes, at most %d" % (len(data), _LIMIT))
+    return data
+
+
+def save_receipts(path: str, receipts: dict) -> None:
+    """Replace the file. Raises SlotError `files`."""
+    replace_file(path, encode(receipts))
+
+
+def _receipt(entry) -> Receipt:
+    if type(entry) is not dict:
+        raise Malformed("a receipt is an object")
+    return Receipt(
+        hex_decode(field(entry, "sha256", str), 32),
+        field(entry, "size", int),
+        text_field(entry, "version", 1, 24),
+        field(entry, "sequence", int),
+    )

@@ -1,0 +1,351 @@
+"""Boot, trial, confirm, rollback: what happens between the first boot of an image and its confirm.
+
+Layer 5, and small: every boot pays for it. The situation is read from otadata, the running slot and
+the journal each time; nothing is kept in variables, so boot.py and main.py see the same.
+"""
+
+from micropython import const
+
+from .errors import OtaError, error
+from .journal import (
+    ACTIVATED,
+    CONFIRMED,
+    CONFIRMING,
+    CRASHED,
+    DROP,
+    MAX_CRASHES,
+    MAX_TRIES,
+    NO_RECORD,
+    NONE,
+    NORMAL,
+    NOT_LOADABLE,
+    NOT_LOADED,
+    ON_TRIAL,
+    POWER_LOST,
+    REPAIR,
+    RESET,
+    ROLLED_BACK,
+    SIZE,
+    SOFT_TRIAL,
+    TEST_FAILED,
+    TORN,
+    TRIAL,
+    WATCHDOG,
+    Journal,
+    action,
+    decode,
+    encode,
+)
+from .otadata import ABORTED, VALID, active, is_valid, slot_of, state_of
+from .port import DEEP_SLEEP, HARD, SOFT, Port
+from .port import WATCHDOG as WATCHDOG_RESET
+
+_KEY = "journal"
+_WINDOW_S = const(300)
+
+fault = ""
+"""What kept `boot()` from doing its work since power-on; "" when nothing did."""
+
+
+class Situation:
+    """What was found: slots, running slot, otadata, journal, and what boot() does about it.
+
+    Attributes:
+        slots: partitions by index.
+        running: index of the running slot, -1 for a factory image.
+        entries: both otadata records.
+        index: of the active record, -1 for none.
+        state: of the active record, `NO_RECORD` for none.
+        selected: slot that the active record names, -1 for none.
+        action: from `journal.STATE_TABLE`.
+        journal: the record, or defaults.
+        remembered: the record could be read.
+    """
+
+    def __init__(self, port: Port) -> None:
+        """Raises SlotError `no-slots`, `no-otadata`, `flash`."""
+        self.slots = port.slots()
+        self.running = port.running()
+        self.entries = port.otadata()
+        self.index = active(self.entries)
+        self.state = NO_RECORD
+        self.selected = -1
+        if self.index >= 0:
+            self.state = state_of(self.entries[self.index])
+            self.selected = slot_of(self.entries[self.index], len(self.slots))
+        self.action = action(self.state, self.selected == self.running)
+        if self.running < 0 and self.index < 0:
+            self.action = NORMAL  # a factory image boots by having no record
+        record = bytearray(SIZE)
+        known = decode(record) if port.nvs_read(_KEY, record) == SIZE else None
+        self.remembered = known is not None
+        self.journal = known or Journal()
+
+    def on_trial(self) -> bool:
+        """Is the running image unconfirmed?"""
+        if self.action == TORN:
+            journal = self.journal
+            return journal.slot == self.running and journal.state >= ACTIVATED
+        return self.action in (ON_TRIAL, SOFT_TRIAL)
+
+    def can_return(self) -> bool:
+        """Would the bootloader take another slot, were the active record dropped?"""
+        other = self.entries[1 - self.index]
+        return (
+            self.index >= 0
+            and is_valid(other)
+            and slot_of(other, len(self.slots)) != self.selected
+        )
+
+
+def save_journal(port: Port, journal: Journal) -> None:
+    """Write the journal as the next generation. Raises SlotError `nvs`."""
+    journal.generation += 1
+    port.nvs_write(_KEY, encode(journal))
+
+
+def boot(window_s: int = _WINDOW_S, port: "Port | None" = None) -> None:
+    """What boot.py calls first: finish, note or start whatever the last reset left.
+
+    On a trial it starts the watchdog for the whole time that the image has to confirm itself. Never
+    raises: a failure is kept for `ota.status()`, and counts as "nothing known", never as confirmed.
+
+    Args:
+        window_s: seconds until the watchdog ends the trial, 30 to 600.
+        port: for tests; the board itself by default.
+    """
+    global fault
+    try:
+        _boot(port or Port(), window_s)
+    except Exception as e:
+        fault = "%s %s" % (type(e).__name__, e)
+
+
+def self_test(checks: list, port: "Port | None" = None) -> None:
+    """Run the checks if the running image is on trial: confirm it, or keep why not and go back.
+
+    Returns at once on a confirmed image, and after a confirm. After a failed check the board resets
+    into the old image.
+
+    Args:
+        checks: list of (name, function); a check passes by returning something true, fails by
+            returning anything else or by raising, and may be async. An image that cannot reach its
+            update server is the last one that can be fixed: `Updater.reachable` is a good check.
+        port: for tests; the board itself by default.
+
+    Raises as `confirm` and `rollback`.
+    """
+    port = port or Port()
+    try:
+        if not Situation(port).on_trial():
+            return
+    except OtaError:
+        return  # no otadata, no slots: nothing here is ever on trial
+    for name, check in checks:
+        reason = _run(check)
+        if reason:
+            _leave(port, TEST_FAILED, "%s: %s" % (name, reason))
+            return
+    confirm(port)
+
+
+def confirm(port: "Port | None" = None) -> None:
+    """Keep the running image. Does nothing where it is confirmed already.
+
+    Raises SlotError `nvs`, `flash`, `not-confirmed`, `no-slots`, `no-otadata`.
+    """
+    port = port or Port()
+    found = Situation(port)
+    if not found.on_trial():
+        return
+    found.journal.slot = found.running
+    found.journal.state = CONFIRMING
+    save_journal(port, found.journal)
+    _finish_confirm(port, found.journal)
+
+
+def rollback(reason: str = "", port: "Port | None" = None) -> None:
+    """Return to the image in the other slot and never take the running one again. Resets the board.
+
+    Needs no network. Raises SlotError `no-rollback` where the bootloader would not take the other
+    slot, or where that holds no sound image; `nvs`, `flash`.
+    """
+    _leave(port or Port(), ROLLED_BACK, reason or "on request")
+
+
+def reset(port: "Port | None" = None) -> None:
+    """A hard reset, the only one that starts an image that was just installed."""
+    (port or Port()).reset()
+
+
+# What boot() does
+
+
+def _boot(port: Port, window_s: int) -> None:
+    found = Situation(port)
+    if found.on_trial():
+        _begin_trial(port, found, window_s)
+    elif found.action == NORMAL:
+        _settle(port, found)
+    elif found.action == RESET and found.journal.resets == 0:
+        found.journal.resets = 1
+        save_journal(port, found.journal)
+        port.reset()
+    elif found.action == NOT_LOADABLE:
+        _note_not_loaded(port, found)
+        port.drop_entry(found.index)
+    elif found.action in (DROP, RESET):
+        port.drop_entry(found.index)
+    elif found.action == REPAIR and found.journal.resets == 0:
+        # The next boot finds PENDING, and CONFIRMING in the journal: it marks the image valid.
+        found.journal.clear_attempt()
+        found.journal.resets = 1
+        found.journal.slot = found.running
+        found.journal.state = CONFIRMING
+        save_journal(port, found.journal)
+        port.select(found.slots[found.running])
+        port.reset()
+
+
+def _settle(port: Port, found: Situation) -> None:
+    journal = found.journal
+    if journal.state < ACTIVATED:
+        return
+    if journal.slot == found.running:
+        _close_confirm(port, journal)
+    elif journal.state == CONFIRMING:
+        # Power was lost inside mark-valid, which took the record with it: no fault of the image.
+        port.select(found.slots[journal.slot])
+        port.reset()
+    else:
+        other = found.entries[1 - found.index]
+        aborted = state_of(other) == ABORTED and slot_of(other, len(found.slots)) == journal.slot
+        if aborted or journal.state == TRIAL:
+            _note_failure(port, journal)
+        else:
+            journal.state = NONE  # its record was lost before it could boot: it was never tried
+        save_journal(port, journal)
+
+
+def _begin_trial(port: Port, found: Situation, window_s: int) -> None:
+    journal = found.journal
+    mine = journal.slot == found.running
+    if mine and journal.state == CONFIRMING:
+        _finish_confirm(port, journal)
+        return
+    cause = port.reset_cause()
+    if mine and journal.state == TRIAL:
+        if found.action != ON_TRIAL and cause not in (SOFT, DEEP_SLEEP) and found.can_return():
+            # No bootloader ends this trial; one reset without a confirm does.
+            _note_failure(port, journal)
+            save_journal(port, journal)
+            port.drop_entry(found.index)
+            port.reset()
+            return
+    else:
+        if not mine:
+            journal.clear_attempt()
+            journal.slot = found.running
+        journal.state = TRIAL
+        save_journal(port, journal)
+    if cause != SOFT:
+        port.watchdog(window_s)
+    print("ota: image on trial, reset in %d s unless confirmed; ota.confirm() keeps it" % window_s)
+
+
+def _note_failure(port: Port, journal: Journal) -> None:
+    # The trial ended in a reset that nobody explained.
+    cause = port.reset_cause()
+    outcome = POWER_LOST
+    if cause in (HARD, WATCHDOG_RESET):
+        outcome = CRASHED if cause == HARD else WATCHDOG
+        journal.crashes += 1
+    journal.tries += 1
+    if journal.crashes >= MAX_CRASHES or journal.tries >= MAX_TRIES:
+        journal.refuse(journal.digest, journal.sequence)
+    journal.end(outcome, "reset before confirming, try %d" % journal.tries)
+
+
+def _note_not_loaded(port: Port, found: Situation) -> None:
+    journal = found.journal
+    if journal.state >= ACTIVATED and journal.slot == found.selected:
+        journal.refuse(journal.digest, journal.sequence)
+        journal.end(NOT_LOADED, "the bootloader could not load slot %d" % found.selected)
+        save_journal(port, journal)
+
+
+# Confirming and leaving
+
+
+def _finish_confirm(port: Port, journal: Journal) -> None:
+    port.mark_valid()
+    found = Situation(port)
+    if found.state != VALID or found.selected != found.running:
+        raise error("not-confirmed", "otadata record is not VALID after the mark")
+    _close_confirm(port, journal)
+    port.park_watchdog()
+
+
+def _close_confirm(port: Port, journal: Journal) -> None:
+    # Highest sequence and end of the trial in one record.
+    journal.highest = max(journal.highest, journal.sequence)
+    journal.resets = 0
+    journal.tries = 0
+    journal.crashes = 0
+    if journal.sequence:
+        journal.end(CONFIRMED, "")
+    journal.state = NONE
+    save_journal(port, journal)
+
+
+def _leave(port: Port, outcome: int, reason: str) -> None:
+    found = Situation(port)
+    journal = found.journal
+    if not found.can_return():
+        raise error("no-rollback", "the other slot is not one that the bootloader would take")
+    if not found.on_trial():
+        _adopt_running(port, found)
+    journal.refuse(journal.digest, journal.sequence)
+    journal.end(outcome, reason)
+    save_journal(port, journal)
+    port.drop_entry(found.index)
+    port.reset()
+
+
+def _adopt_running(port: Port, found: Situation) -> None:
+    # By hand, long after the trial: look at the other image first, and name the one that is left.
+    from .image import verify
+    from .receipt import FILE, load_receipts
+
+    slot = found.slots[slot_of(found.entries[1 - found.index], len(found.slots))]
+    buf = bytearray(1024)
+
+    def read(offset, n):
+        view = memoryview(buf)[:n]
+        slot.readblocks(offset // 4096, view, offset % 4096)
+        return view
+
+    try:
+        verify(read, slot.info()[3])
+    except OtaError as e:
+        raise error("no-rollback", "the other slot: %s" % e)
+    journal = found.journal
+    journal.clear_attempt()
+    receipt = load_receipts(port.path(FILE)).get(found.running)
+    if receipt:
+        journal.digest = receipt.sha256
+        journal.sequence = receipt.sequence
+        journal.version = receipt.version
+
+
+def _run(check) -> str:
+    # Why the check failed, "" when it passed.
+    try:
+        result = check()
+        if hasattr(result, "send"):
+            import asyncio
+
+            result = asyncio.run(result)
+    except Exception as e:
+        return "%s %s" % (type(e).__name__, e)
+    return "" if result else "failed"

@@ -1,0 +1,233 @@
+"""The updater: check, download, activate; install is the last two.
+
+Layer 6. Bytes go from the server through the slot writer into the next slot. Nothing is erased
+before every rule has passed, and the boot slot changes at one point, in `activate`.
+"""
+
+import gc
+
+from .config import FILE, Config, load_config
+from .errors import OtaError, error
+from .files import read_file
+from .http import Url
+from .journal import ACTIVATED, CANCELLED, WRITING
+from .jws import HEADER_LIMIT, MANIFEST, verify
+from .manifest import LIMIT, Manifest, check_limits, check_target, is_newer, parse
+from .net import Network
+from .port import Port
+from .receipt import FILE as RECEIPTS
+from .receipt import Receipt, load_receipts, save_receipts
+from .slot import SlotWriter
+from .source import open_url
+from .trial import Situation, save_journal
+from .trust import LIMIT as TRUST_LIMIT
+from .trust import Trust, load
+
+_running = False  # one download at a time, whoever asks
+
+
+class Updater:
+    """Finds, installs and activates releases for this device.
+
+    Attributes:
+        reason: why the last `check()` returned None.
+    """
+
+    def __init__(self, config: Config, port: "Port | None" = None) -> None:
+        self._config = config
+        self._port = port or Port()
+        self.reason = ""
+
+    @classmethod
+    def from_config(cls, path: str = FILE, port: "Port | None" = None) -> "Updater":
+        """An updater as `/ota.json` describes it. Raises SlotError `config`, `files`."""
+        port = port or Port()
+        return cls(load_config(port.path(path)), port)
+
+    def check(self) -> "Manifest | None":
+        """Ask the server. A release to install, or None with the reason in `reason`.
+
+        The manifest's signature and every rule that the device can judge have passed. Allocates the
+        envelope (at most 9.3 KiB) and the TLS connection; both are free again at the end. Allowed
+        during a trial.
+
+        Raises SourceError, ImageError, SignatureError, SlotError `config`, `trust-store`.
+        """
+        trust = self._trust()
+        release = self._fetch_manifest(trust)
+        found = Situation(self._port)
+        check_target(release, self._config.product, self._config.board, self._port.chip_id())
+        self.reason = ""
+        if not is_newer(release, self._highest(found), trust.sequence_floor):
+            self.reason = "up to date"
+        elif found.journal.is_refused(release.sha256, release.sequence):
+            self.reason = "%s failed here before" % release.version
+        check_limits(release, self._port.now(), self._next(found)[1].info()[3])
+        release.plain()
+        return None if self.reason else release
+
+    def reachable(self) -> bool:
+        """True when the server was reached over verified TLS and serves a manifest signed for us.
+
+        A self-test check. Raises as `check`.
+        """
+        self._fetch_manifest(self._trust())
+        return True
+
+    def install(self, release: Manifest, progress=None) -> None:
+        """`download`, then `activate`: at the next reset the new image is on trial."""
+        self.download(release, progress)
+        self._select(release)
+
+    def download(self, release: Manifest, progress=None) -> None:
+        """Bring a release into the next slot and prove it there. The boot slot stays.
+
+        Allocates two buffers of 4 KiB and the TLS connection; nothing per block. After any failure
+        it can be called again, and what was right stays.
+
+        Args:
+            release: from `check()`.
+            progress: progress(bytes done, bytes in all), called per 4 KiB; False cancels.
+        Raises SourceError, ImageError; SlotError `trial-running`, `busy`, `refused`, `encrypted`,
+        `readback`, `flash`, `nvs`, `cancelled`.
+        """
+        global _running
+        if _running:
+            raise error("busy", "another download is running")
+        found = self._permitted(release)
+        index, device = self._next(found)
+        if device.info()[5]:
+            raise error("encrypted", "slot %d is encrypted" % index)
+        check_limits(release, self._port.now(), device.info()[3])
+        payload = release.plain()
+        _running = True
+        try:
+            if found.selected >= 0 and found.selected != found.running and found.can_return():
+                self._port.drop_entry(found.index)  # what it selects is about to be written over
+            gc.collect()  # the buffers are the largest objects of an update
+            self._fill(release, payload, found, index, device, progress)
+        finally:
+            _running = False
+
+    def activate(self, release: Manifest) -> None:
+        """Let the bootloader take the slot that holds `release` at the next reset, on trial.
+
+        Hashes the slot first: it may have been written a while ago.
+        Raises ImageError `not-bootable`; SlotError `trial-running`, `refused`, `not-activated`,
+        `readback`, `files`, `nvs`, `flash`.
+        """
+        writer = SlotWriter(self._next(self._permitted(release))[1], release)
+        writer.adopt()
+        writer.prove()
+        self._select(release)
+
+    # Steps
+
+    def _select(self, release: Manifest) -> None:
+        found = self._permitted(release)
+        index, device = self._next(found)
+        receipts = load_receipts(self._port.path(RECEIPTS))
+        receipts[index] = Receipt(release.sha256, release.size, release.version, release.sequence)
+        save_receipts(self._port.path(RECEIPTS), receipts)
+        journal = found.journal
+        if journal.digest != release.sha256 or journal.sequence != release.sequence:
+            journal.start(index, release.sequence, release.sha256, bytes(16), release.version)
+        self._port.select(device)
+        after = Situation(self._port)
+        if after.selected != index:
+            raise error("not-activated", "otadata names slot %d" % after.selected)
+        journal.state = ACTIVATED
+        journal.slot = index
+        try:
+            save_journal(self._port, journal)
+        except OtaError:
+            self._port.drop_entry(after.index)
+            raise
+
+    def _trust(self) -> Trust:
+        path = self._port.path(self._config.trust)
+        try:
+            data = read_file(path, HEADER_LIMIT + 1 + TRUST_LIMIT)
+            if not data:
+                raise error("trust-store", "%s is missing or empty" % path)
+            return load(data)
+        except OtaError as e:
+            raise error("trust-store", str(e))
+
+    def _network(self, trust: Trust) -> Network:
+        roots = trust.tls_roots
+        if self._config.tls_root:
+            roots = [read_file(self._port.path(self._config.tls_root), 8192)]
+        return Network(self._port, roots, self._config.timeout_s)
+
+    def _manifest_url(self, trust: Trust) -> Url:
+        url = self._config.manifest_url or (trust.manifest_urls or [""])[0]
+        if not url:
+            raise error("config", "no manifest_url, neither configured nor in the trust store")
+        return Url(url)
+
+    def _open(self, trust: Trust, url: Url):
+        return open_url(self._network(trust), url, "ota (%s)" % self._config.board)
+
+    def _fetch_manifest(self, trust: Trust) -> Manifest:
+        body = self._open(trust, self._manifest_url(trust))
+        try:
+            if body.size > HEADER_LIMIT + 1 + LIMIT:
+                raise error("envelope-format", "manifest of %d bytes" % body.size)
+            envelope = body.read()
+        finally:
+            body.close()
+        role = trust.release
+        return parse(bytes(verify(envelope, MANIFEST, LIMIT, role.keys, role.threshold)))
+
+    def _permitted(self, release: Manifest) -> Situation:
+        found = Situation(self._port)
+        if found.on_trial():
+            raise error("trial-running", "the running image is unconfirmed: confirm it first")
+        if found.journal.is_refused(release.sha256, release.sequence):
+            raise error("refused", "%s failed here before" % release.version)
+        return found
+
+    def _highest(self, found: Situation) -> int:
+        # Journal and receipt keep it both: losing one opens no downgrade.
+        highest = found.journal.highest
+        receipt = load_receipts(self._port.path(RECEIPTS)).get(found.running)
+        if receipt and not found.on_trial():
+            highest = max(highest, receipt.sequence)
+        return highest
+
+    def _next(self, found: Situation) -> tuple:
+        index = (found.running + 1) % len(found.slots)
+        return index, found.slots[index]
+
+    def _fill(self, release: Manifest, payload, found: Situation, index: int, device, progress):
+        journal = found.journal
+        head = journal.head if journal.digest == release.sha256 else b""
+
+        def begin(head):
+            journal.start(index, release.sequence, release.sha256, head, release.version)
+            save_journal(self._port, journal)
+
+        writer = SlotWriter(device, release, begin)
+        if not writer.survey(head, journal.state == WRITING):
+            self._pump(release, payload, writer, journal, progress)
+        writer.prove()
+        writer.seal()
+
+    def _pump(self, release: Manifest, payload, writer: SlotWriter, journal, progress) -> None:
+        trust = self._trust()
+        body = self._open(trust, self._manifest_url(trust).join(payload.urls[0]))
+        try:
+            if body.size != payload.size:
+                raise error("size-mismatch", "%d bytes, signed %d" % (body.size, payload.size))
+            done = 0
+            while done < release.size:
+                n = body.readinto(writer.room())
+                writer.advance(n)
+                done += n
+                if progress and progress(done, release.size) is False:
+                    journal.end(CANCELLED, "at %d of %d bytes" % (done, release.size))
+                    save_journal(self._port, journal)
+                    raise error("cancelled", "at %d of %d bytes" % (done, release.size))
+        finally:
+            body.close()

@@ -1,0 +1,60 @@
+"""main.py: an application that keeps itself up to date. Copy it and make it yours.
+
+`app` is your application: here a module with VERSION, `ready()` that says whether it works, and
+`run()`. The network's name and key lie in /wifi.json, apart from everything that a release replaces.
+"""
+
+import json
+import time
+
+import app
+import network
+import ntptime
+
+import ota
+
+
+def connect():
+    """Join the network and set the clock: certificates have dates."""
+    with open("/wifi.json") as file:
+        wifi = json.load(file)
+    station = network.WLAN(network.STA_IF)
+    station.active(True)
+    station.connect(wifi["ssid"], wifi["key"])
+    for _ in range(200):
+        if station.isconnected():
+            ntptime.settime()
+            break
+        time.sleep(0.1)
+    return station
+
+
+def show(done, total):
+    """Progress on the console, every quarter."""
+    if done * 4 // total != (done - 4096) * 4 // total:
+        print("  %3d %%" % (done * 100 // total))
+
+
+def update(updater):
+    """Install what the server offers; whatever fails, the application goes on."""
+    try:
+        release = updater.check()
+        if release is None:
+            print("no update:", updater.reason)
+            return
+        print("installing", release.version, "-", release.size, "bytes")
+        updater.install(release, progress=show)
+    except ota.OtaError as e:
+        print("update failed:", e)
+        return
+    ota.reset()
+
+
+station = connect()
+updater = ota.Updater.from_config()
+ota.self_test(
+    [("network", station.isconnected), ("server", updater.reachable), ("app", app.ready)]
+)
+print("status:", ota.status()["outcome"])
+update(updater)
+app.run()
