@@ -1,0 +1,38 @@
+"""The board's file system: littlefs images, written and read by littlefs-python."""
+
+from littlefs import LittleFS
+
+_BLOCK = 4096
+_UNIT = 32  # read and program size of MicroPython's VfsLfs2
+
+
+def build(size: int, files: dict[str, bytes]) -> bytes:
+    """A littlefs of `size` bytes with these files: absolute path -> contents."""
+    fs = LittleFS(block_size=_BLOCK, block_count=size // _BLOCK, read_size=_UNIT, prog_size=_UNIT)
+    for path, data in files.items():
+        folder = path.rpartition("/")[0]
+        if folder:
+            fs.makedirs(folder, exist_ok=True)
+        with fs.open(path, "wb") as file:
+            file.write(data)
+    return bytes(fs.context.buffer)
+
+
+def read(data: bytes) -> dict[str, bytes]:
+    """Every file in a littlefs: absolute path -> contents."""
+    fs = LittleFS(
+        block_size=_BLOCK,
+        block_count=len(data) // _BLOCK,
+        read_size=_UNIT,
+        prog_size=_UNIT,
+        mount=False,
+    )
+    fs.context.buffer = bytearray(data)
+    fs.mount()
+    files = {}
+    for root, _, names in fs.walk("/"):
+        for name in names:
+            path = f"{root.rstrip('/')}/{name}"
+            with fs.open(path, "rb") as file:
+                files[path] = file.read()
+    return files

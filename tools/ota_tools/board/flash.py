@@ -1,0 +1,114 @@
+"""The flash chip: a file with the rules of NOR, counted, timed, and cut where a test says so.
+
+An erase sets 4096 or 65536 bytes to 0xFF, a program only clears bits. ESP-IDF erases 64 KiB where
+that much is asked for from an aligned address, else 4 KiB, nothing between (esp_flash_erase_region).
+Strict mode is harsher than the chip: programming a byte that is not blank is an error. One thing is
+let through, clearing a field to zero: it gives zeros whatever was there, and otadata records are
+made invalid by it.
+"""
+
+import mmap
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+SECTOR = 4096
+BLOCK = 65536
+
+# Milliseconds, typical values of the data sheets of 4 MB chips used on ESP32 modules.
+ERASE_SECTOR_MS = 45.0
+ERASE_BLOCK_MS = 150.0
+PROGRAM_MS_PER_KIB = 2.5
+
+
+class PowerCut(BaseException):
+    """The supply is gone. Not an Exception: nothing in the code under test may catch it."""
+
+
+class StrictError(AssertionError):
+    """Something that real flash would take, and that no code of ours may do."""
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One erase or program: kind `erase` or `program`, byte address, length in bytes."""
+
+    kind: str
+    address: int
+    size: int
+
+    @property
+    def ms(self) -> float:
+        """Modelled duration."""
+        if self.kind == "program":
+            return PROGRAM_MS_PER_KIB * self.size / 1024
+        return ERASE_BLOCK_MS if self.size == BLOCK else ERASE_SECTOR_MS
+
+
+class Flash:
+    """A NOR flash in a file.
+
+    Attributes:
+        size: bytes.
+        operations: every erase and program since the object was made.
+        cut_before: called with each operation before it happens; True cuts the power half-way.
+        strict: see above.
+    """
+
+    def __init__(self, path: Path, strict: bool = True) -> None:
+        self._file = path.open("r+b")
+        self._bytes = mmap.mmap(self._file.fileno(), 0)
+        self.size = len(self._bytes)
+        self.operations: list[Operation] = []
+        self.cut_before: Callable[[Operation], bool] | None = None
+        self.strict = strict
+
+    @staticmethod
+    def create(path: Path, size: int) -> None:
+        """A blank chip."""
+        path.write_bytes(b"\xff" * size)
+
+    def read(self, address: int, size: int) -> bytes:
+        """`size` bytes from `address`."""
+        return self._bytes[address : address + size]
+
+    def erase(self, address: int, size: int) -> None:
+        """Erase whole sectors; both numbers are multiples of 4096."""
+        end = address + size
+        while address < end:
+            step = BLOCK if address % BLOCK == 0 and end - address >= BLOCK else SECTOR
+            blank = b"\xff" * step
+            if self._note(Operation("erase", address, step)):
+                self._bytes[address : address + step // 2] = blank[: step // 2]
+                raise PowerCut
+            self._bytes[address : address + step] = blank
+            address += step
+
+    def program(self, address: int, data: bytes) -> None:
+        """Clear the bits that are 0 in `data`."""
+        old = self._bytes[address : address + len(data)]
+        if self.strict and any(data) and old.count(0xFF) < len(old):
+            for at, (before, wanted) in enumerate(zip(old, data, strict=True)):
+                if before != 0xFF and wanted != 0xFF:
+                    raise StrictError(f"byte {address + at:#x} is programmed a second time")
+        merged = int.from_bytes(old, "little") & int.from_bytes(data, "little")
+        fresh = merged.to_bytes(len(data), "little")
+        if self._note(Operation("program", address, len(data))):
+            half = len(data) // 2
+            self._bytes[address : address + half] = fresh[:half]
+            raise PowerCut
+        self._bytes[address : address + len(data)] = fresh
+
+    def load(self, address: int, data: bytes) -> None:
+        """Write as a cable would, erasing first; not counted."""
+        self._bytes[address : address + len(data)] = data
+
+    def close(self) -> None:
+        """Give the file back."""
+        self._bytes.close()
+        self._file.close()
+
+    def _note(self, operation: Operation) -> bool:
+        cut = self.cut_before is not None and self.cut_before(operation)
+        self.operations.append(operation)
+        return cut

@@ -1,0 +1,77 @@
+"""New virtual boards, as a factory would flash them: table, image, file system, first receipt."""
+
+import hashlib
+import json
+import re
+from pathlib import Path
+
+from ota import receipt as receipts
+from ota_tools import resources
+from ota_tools.board import filesystem
+from ota_tools.board.image_maker import library_modules, make_image
+from ota_tools.board.model import Board, Settings, create
+from ota_tools.failures import Refused
+from ota_tools.partitions import Table
+
+VFS = "vfs"
+
+
+def make_board(
+    folder: Path,
+    table: Table,
+    app: bytes,
+    files: dict[str, bytes],
+    settings: Settings | None = None,
+    flash_size: int = 4 << 20,
+    receipt: tuple[str, int] | None = None,
+) -> Board:
+    """A board with `app` in its first slot and `files` in its file system.
+
+    Args:
+        receipt: version and sequence of `app`, if they are to be known to the device.
+    Raises Refused where the image or the files do not fit, Usage where a board is there already.
+    """
+    slots = table.ota_slots
+    vfs = table.find(VFS)
+    if not slots or vfs is None:
+        raise Refused("the partition table needs OTA slots and a partition named vfs")
+    if len(app) > slots[0].size:
+        raise Refused(f"image of {len(app)} bytes, {slots[0].name} has {slots[0].size}")
+    if receipt:
+        files = {**files, receipts.FILE: _receipt(app, *receipt)}
+    board = create(folder, table, flash_size, settings or Settings())
+    board.flash.load(slots[0].offset, app)
+    board.flash.load(vfs.offset, filesystem.build(vfs.size, files))
+    return board
+
+
+def application_files(trust: bytes, product: str, board: str) -> dict[str, bytes]:
+    """boot.py, main.py, configuration, trust store and network credentials of the shipped example."""
+    config = {"product": product, "board": board}
+    return {
+        "/boot.py": resources.device_file("boot.py").read_bytes(),
+        "/main.py": resources.device_file("main.py").read_bytes(),
+        "/ota.json": json.dumps(config).encode(),
+        "/ota_trust.json": trust,
+        "/wifi.json": json.dumps({"ssid": "virtual", "key": "virtual"}).encode(),
+    }
+
+
+def application_image(version: str, works: bool, size: int) -> bytes:
+    """An image that carries the library and the shipped example with this version.
+
+    Args:
+        works: what its `ready()` says.
+        size: bytes, about.
+    """
+    source = resources.device_file("app.py").read_text()
+    source = re.sub(r"^VERSION = .*$", f'VERSION = "{version}"', source, flags=re.M)
+    source = re.sub(r"^WORKS = .*$", f"WORKS = {works}", source, flags=re.M)
+    modules = library_modules(resources.library_dir())
+    modules["app.py"] = source.encode()
+    return make_image(modules, size, seed=version)
+
+
+def _receipt(app: bytes, version: str, sequence: int) -> bytes:
+    digest = hashlib.sha256(app).digest()
+    return receipts.encode({0: receipts.Receipt(digest, len(app), version, sequence)})

@@ -1,0 +1,324 @@
+"""The board itself: chip, flash, partitions, NVS, watchdog, as the calls of MicroPython see them.
+
+One model, in the host's process. The VM's `esp32` and `machine` reach it over a pipe, unit tests
+reach the same modules directly (`Board.modules`). Results and error codes are those of official
+firmware, call by call (docs/board.md).
+"""
+
+import json
+import os
+import sys
+import time
+import types
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ota import otadata
+from ota_tools.board import bootloader
+from ota_tools.board.flash import SECTOR, Flash
+from ota_tools.failures import Refused, Usage
+from ota_tools.partitions import Partition, Table, from_binary
+
+TABLE_OFFSET = 0x8000
+TABLE_SIZE = 0xC00
+
+POWER_ON, HARD, WATCHDOG, DEEP_SLEEP, SOFT = 1, 2, 3, 4, 5
+"""machine.reset_cause()."""
+
+_ESP_ERRORS = {
+    -258: "ESP_ERR_INVALID_ARG",
+    -260: "ESP_ERR_INVALID_SIZE",
+    -261: "ESP_ERR_NOT_FOUND",
+    -4354: "ESP_ERR_NVS_NOT_FOUND",
+    -4364: "ESP_ERR_NVS_INVALID_LENGTH",
+    -5379: "ESP_ERR_OTA_VALIDATE_FAILED",
+    1: "ESP_FAIL",
+}
+
+
+class BoardReset(BaseException):
+    """The chip resets now: nothing of the running program is executed any more."""
+
+    def __init__(self, cause: int, why: str) -> None:
+        super().__init__(why)
+        self.cause = cause
+        self.why = why
+
+
+@dataclass
+class Settings:
+    """What kind of board it is; kept in board.json."""
+
+    chip_id: int = 0
+    in_place: bool = False
+    """set_boot as newer ESP-IDF does it; see bootloader.set_boot."""
+
+    rollback: bool = True
+    """The bootloader was built with rollback."""
+
+    strict: bool = True
+
+
+class Board:
+    """A board in a folder: `board.json`, `flash.bin`, `nvs.json`.
+
+    Attributes:
+        flash: with its list of operations.
+        table: the partition table, read from flash.
+        running: partition of the image that runs, None while there is no power.
+        cause: of the last reset.
+        watchdog_at: monotonic time at which the watchdog resets, None where it is off.
+        messages: what bootloader and panic handler would print on the console.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Raises Usage where the folder holds no board."""
+        self.folder = folder
+        try:
+            self.settings = Settings(**json.loads((folder / "board.json").read_text()))
+            self.flash = Flash(folder / "flash.bin", self.settings.strict)
+        except FileNotFoundError as e:
+            raise Usage(f"{folder} is no board: make one with `ota board new`") from e
+        self.table: Table = from_binary(self.flash.read(TABLE_OFFSET, TABLE_SIZE))
+        self.running: Partition | None = None
+        self.cause = POWER_ON
+        self.watchdog_at: float | None = None
+        self.messages: list[str] = []
+
+    def boot(self, cause: int = POWER_ON) -> Partition:
+        """Reset or power up: the bootloader chooses and starts an image. Raises Refused for none."""
+        self.cause = cause
+        self.watchdog_at = None
+        self.running = None
+        result = bootloader.boot(
+            self.flash, self.table, self.settings.chip_id, self.settings.rollback
+        )
+        self.messages += result.log
+        if result.partition is None:
+            raise Refused("nothing on this board boots: " + result.log[-1])
+        self.running = result.partition
+        return result.partition
+
+    def entries(self) -> tuple[bytes, bytes]:
+        """Both otadata records as they are in flash."""
+        entries = bootloader.read_entries(self.flash, self.table)
+        if entries is None:
+            raise Refused("this board has no otadata partition")
+        return entries
+
+    def close(self) -> None:
+        """Give the files back."""
+        self.flash.close()
+
+    def modules(self) -> dict[str, Any]:
+        """The VM's own `esp32` and `machine`, bound to this board in this process."""
+        link: Any = types.ModuleType("link")
+        link.call = self._direct
+        made: dict[str, Any] = {}
+        before = sys.modules.get("link")
+        sys.modules["link"] = link
+        try:
+            for name in ("esp32", "machine"):
+                source = Path(__file__).parent / "vm" / f"{name}.py"
+                module = types.ModuleType(name)
+                exec(compile(source.read_text(), str(source), "exec"), module.__dict__)  # noqa: S102
+                made[name] = module
+        finally:
+            del sys.modules["link"]
+            if before is not None:
+                sys.modules["link"] = before
+        return made
+
+    def _direct(self, op: str, *args: Any, data: Any = None, into: Any = None) -> Any:
+        value, reply = self.call(op, list(args), bytes(data) if data is not None else b"")
+        if into is not None:
+            memoryview(into)[: len(reply)] = reply
+        return value
+
+    # The calls
+
+    def call(self, op: str, args: list[Any], data: bytes) -> tuple[Any, bytes]:
+        """One call of the stubs: (value, bytes for the caller's buffer).
+
+        Raises OSError as the firmware does; BoardReset; flash.PowerCut.
+        """
+        handler = getattr(self, "_do_" + op)
+        result: tuple[Any, bytes] = handler(data, *args)
+        return result
+
+    def _part(self, name: str) -> Partition:
+        part = self.table.find(name)
+        assert part is not None
+        return part
+
+    @staticmethod
+    def _info(part: Partition) -> list[Any]:
+        return [part.type, part.subtype, part.offset, part.size, part.name, part.encrypted]
+
+    def _do_find(
+        self, _: bytes, kind: int, subtype: int, label: str | None
+    ) -> tuple[list[list[Any]], bytes]:
+        found = [
+            self._info(part)
+            for part in self.table.partitions
+            if part.type == kind and subtype in (0xFF, part.subtype) and label in (None, part.name)
+        ]
+        return found, b""
+
+    def _do_named(self, _: bytes, label: str) -> tuple[list[Any], bytes]:
+        for kind in (0, 1):
+            for part in self.table.partitions:
+                if part.type == kind and part.name == label:
+                    return self._info(part), b""
+        raise OSError(2)
+
+    def _do_running(self, _: bytes) -> tuple[list[Any], bytes]:
+        assert self.running is not None
+        return self._info(self.running), b""
+
+    def _do_boot(self, _: bytes) -> tuple[list[Any], bytes]:
+        part = bootloader.selected(bootloader.read_entries(self.flash, self.table), self.table)
+        if part is None:
+            raise OSError(2)
+        return self._info(part), b""
+
+    def _do_next(self, _: bytes, name: str) -> tuple[list[Any], bytes]:
+        slots = self.table.ota_slots
+        if not slots:
+            raise OSError(2)
+        part = self._part(name)
+        index = slots.index(part) if part in slots else -1
+        return self._info(slots[(index + 1) % len(slots)]), b""
+
+    def _do_read(self, _: bytes, name: str, offset: int, size: int) -> tuple[None, bytes]:
+        part = self._part(name)
+        _bounds(part, offset, size)
+        return None, self.flash.read(part.offset + offset, size)
+
+    def _do_erase(self, _: bytes, name: str, offset: int, size: int) -> tuple[int, bytes]:
+        part = self._part(name)
+        _bounds(part, offset, size)
+        if size % SECTOR:
+            raise _error(-260)
+        if offset % SECTOR:
+            raise _error(-258)
+        self._guard_running(part)
+        self.flash.erase(part.offset + offset, size)
+        return 0, b""
+
+    def _do_program(self, data: bytes, name: str, offset: int) -> tuple[None, bytes]:
+        part = self._part(name)
+        _bounds(part, offset, len(data))
+        self._guard_running(part)
+        self.flash.program(part.offset + offset, data)
+        return None, b""
+
+    def _guard_running(self, part: Partition) -> None:
+        if part == self.running:
+            self.messages.append("abort() was called: write to the running app partition")
+            raise BoardReset(HARD, "abort: write to the running app partition")
+
+    def _do_set_boot(self, _: bytes, name: str) -> tuple[None, bytes]:
+        part = self._part(name)
+        slots = self.table.ota_slots
+        if part.type != 0 or not bootloader.is_bootable(self.flash, part, self.settings.chip_id):
+            raise _error(-5379)
+        if part not in slots or self.table.otadata is None:
+            raise _error(-261)
+        bootloader.set_boot(self.flash, self.table, slots.index(part), self.settings.in_place)
+        return None, b""
+
+    def _do_mark_valid(self, _: bytes) -> tuple[None, bytes]:
+        if self.table.otadata is None:
+            raise _error(-261)
+        if not bootloader.mark_valid(self.flash, self.table):
+            raise _error(1)
+        return None, b""
+
+    # NVS: a pair is written whole or not at all, and survives everything but an erase.
+
+    def nvs(self) -> dict[str, dict[str, Any]]:
+        """Namespace -> key -> integer, or hex digits of a blob."""
+        path = self.folder / "nvs.json"
+        loaded: dict[str, dict[str, Any]] = json.loads(path.read_text()) if path.exists() else {}
+        return loaded
+
+    def _store_nvs(self, content: dict[str, dict[str, Any]]) -> None:
+        fresh = self.folder / "nvs.json.new"
+        fresh.write_text(json.dumps(content, indent=1))
+        os.replace(fresh, self.folder / "nvs.json")
+
+    def _do_nvs_set(
+        self, data: bytes, space: str, key: str, value: int | None
+    ) -> tuple[None, bytes]:
+        content = self.nvs()
+        content.setdefault(space, {})[key] = data.hex() if value is None else value
+        self._store_nvs(content)
+        return None, b""
+
+    def _do_nvs_int(self, _: bytes, space: str, key: str) -> tuple[int, bytes]:
+        value = self.nvs().get(space, {}).get(key)
+        if not isinstance(value, int):
+            raise _error(-4354)
+        return value, b""
+
+    def _do_nvs_blob(self, _: bytes, space: str, key: str, room: int) -> tuple[int, bytes]:
+        value = self.nvs().get(space, {}).get(key)
+        if not isinstance(value, str):
+            raise _error(-4354)
+        blob = bytes.fromhex(value)
+        if len(blob) > room:
+            raise _error(-4364)
+        return len(blob), blob
+
+    def _do_nvs_erase(self, _: bytes, space: str, key: str) -> tuple[None, bytes]:
+        content = self.nvs()
+        if key not in content.get(space, {}):
+            raise _error(-4354)
+        del content[space][key]
+        self._store_nvs(content)
+        return None, b""
+
+    # Resets and the watchdog
+
+    def _do_reset(self, _: bytes) -> tuple[None, bytes]:
+        raise BoardReset(HARD, "machine.reset()")
+
+    def _do_cause(self, _: bytes) -> tuple[int, bytes]:
+        return self.cause, b""
+
+    def _do_watchdog(self, _: bytes, timeout_ms: int) -> tuple[None, bytes]:
+        self.watchdog_at = time.monotonic() + timeout_ms / 1000
+        return None, b""
+
+
+def create(folder: Path, table: Table, flash_size: int, settings: Settings) -> Board:
+    """A new board: blank flash with its partition table, blank NVS. Raises Usage if one is there."""
+    from ota_tools.partitions import to_binary
+
+    if (folder / "flash.bin").exists():
+        raise Usage(f"{folder} holds a board already")
+    folder.mkdir(parents=True, exist_ok=True)
+    Flash.create(folder / "flash.bin", flash_size)
+    (folder / "board.json").write_text(json.dumps(settings.__dict__, indent=1) + "\n")
+    flash = Flash(folder / "flash.bin")
+    flash.load(TABLE_OFFSET, to_binary(table))
+    flash.close()
+    return Board(folder)
+
+
+def describe_entries(board: Board) -> list[str]:
+    """Both otadata records for people."""
+    return [otadata.describe(entry) for entry in board.entries()]
+
+
+def _bounds(part: Partition, offset: int, size: int) -> None:
+    if offset < 0 or offset > part.size:
+        raise _error(-258 if offset < 0 else -260)
+    if offset + size > part.size:
+        raise _error(-260)
+
+
+def _error(number: int) -> OSError:
+    return OSError(number, _ESP_ERRORS[number])

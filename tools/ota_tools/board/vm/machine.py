@@ -1,0 +1,32 @@
+"""`machine` of the ESP32 port, as far as it concerns resets and the watchdog."""
+
+from link import call
+
+PWRON_RESET = 1
+HARD_RESET = 2
+WDT_RESET = 3
+DEEPSLEEP_RESET = 4
+SOFT_RESET = 5
+
+
+def reset():
+    """A hard reset: the process ends here, no `finally` runs."""
+    call("reset")
+
+
+def reset_cause():
+    """Why the board last started."""
+    return call("cause")
+
+
+class WDT:
+    """The task watchdog: constructing it again sets a new timeout, nothing stops it."""
+
+    def __init__(self, id=0, timeout=5000):
+        if id != 0:
+            raise ValueError("WDT(%d) doesn't exist" % id)
+        self._timeout = timeout
+        call("watchdog", timeout)
+
+    def feed(self):
+        call("watchdog", self._timeout)

@@ -1,0 +1,284 @@
+"""`ota demo`: a virtual ESP32 lives through a release history, and is judged from outside.
+
+The library's word counts for nothing here. After the VM has ended, `Judge` reads the flash file:
+which slot the bootloader picks, what the slots hold, the otadata bytes, the erases that were counted;
+and the server's log says what went over the wire.
+"""
+
+import hashlib
+import json
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from ota_tools import certificates, keys, resources
+from ota_tools import trust as trust_store
+from ota_tools.board import bootloader, maker, runner
+from ota_tools.board.flash import Flash, Operation
+from ota_tools.board.interpreter import Interpreter
+from ota_tools.board.model import TABLE_OFFSET, TABLE_SIZE, Board
+from ota_tools.failures import Failure
+from ota_tools.partitions import Table, from_binary, parse_csv
+from ota_tools.release import Target, make_release
+from ota_tools.serve import Server
+
+PRODUCT = "demo"
+BOARD = "virtual"
+IMAGE_SIZE = 1 << 20
+
+# otadata records as they must be in flash, byte by byte: seq, label, state, crc over seq.
+_LABEL = "ff" * 20
+_BLANK = "ff" * 32
+_FIRST_VALID = "01000000" + _LABEL + "02000000" + "9a984347"
+_SECOND_VALID = "02000000" + _LABEL + "02000000" + "7437f655"
+_THIRD_DROPPED = "03000000" + _LABEL + "04000000" + "00000000"
+_THIRD_VALID = "03000000" + _LABEL + "02000000" + "11504aed"
+
+
+@dataclass
+class Step:
+    """One step of the demo, as `--json` shows it."""
+
+    name: str
+    outcome: str
+    reason: str
+    ok: bool
+    seconds: float
+
+
+class Judge:
+    """The flash file of a board that has no power: facts, read without the library's updater."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / "flash.bin"
+        self._flash = self._path.read_bytes()
+        self.table: Table = from_binary(self._flash[TABLE_OFFSET : TABLE_OFFSET + TABLE_SIZE])
+
+    def boots(self) -> str:
+        """Name of the slot that the bootloader picks, tried on a copy of the flash."""
+        with tempfile.TemporaryDirectory() as folder:
+            copy = Path(folder) / "flash.bin"
+            copy.write_bytes(self._flash)
+            flash = Flash(copy)
+            chosen = bootloader.boot(flash, self.table, 0).partition
+            flash.close()
+        return chosen.name if chosen else "nothing"
+
+    def sha256(self, name: str, size: int) -> str:
+        """SHA-256 of the first `size` bytes of a partition, in hex."""
+        part = self.table.find(name)
+        assert part is not None
+        return hashlib.sha256(self._flash[part.offset : part.offset + size]).hexdigest()
+
+    def otadata(self) -> tuple[str, str]:
+        """Both records, in hex."""
+        part = self.table.otadata
+        assert part is not None
+        first = self._flash[part.offset : part.offset + 32]
+        second = self._flash[part.offset + 4096 : part.offset + 4096 + 32]
+        return first.hex(), second.hex()
+
+
+class Demo:
+    """The scene: keys, server, images, board; and the steps that happen in it.
+
+    Args:
+        folder: everything is made in here.
+        interpreter: the MicroPython VM.
+        say: one line of the timeline.
+    """
+
+    def __init__(self, folder: Path, interpreter: Interpreter, say: Callable[[str], None]) -> None:
+        self._interpreter = interpreter
+        self._say = say
+        self._folder = folder
+        self._published = folder / "published"
+        self._published.mkdir(parents=True)
+        self._signer = keys.generate(folder / "release.pem")
+        root = keys.generate(folder / "root.pem")
+        paths = certificates.ensure(folder / "tls", ["localhost"])
+        self.server = Server(self._published, paths.server_pem, paths.server_key, host="localhost")
+        table = parse_csv(resources.device_file("partitions.csv").read_text())
+        self._target = Target(PRODUCT, BOARD, table)
+        self._trust = trust_store.make_first(
+            [root],
+            [self._signer.public_key()],
+            manifest_urls=[f"{self.server.url}/{BOARD}-esp32.manifest"],
+            tls_roots=[paths.ca_der.read_bytes()],
+        )
+        self._images: dict[str, bytes] = {}
+        self._publish("1.0")
+        maker.make_board(
+            folder / "board",
+            table,
+            self._images["1.0"],
+            maker.application_files(self._trust, PRODUCT, BOARD),
+            receipt=("1.0", 1),
+        ).close()
+
+    def steps(self) -> list[tuple[str, Callable[[], str]]]:
+        """(name, function) in order; a function returns its outcome, raises Failure if it failed."""
+        return [
+            ("1.0 runs, nothing newer is offered", self._first),
+            ("1.1 is installed, passes its self-test, is confirmed", self._good),
+            ("1.2 fails its self-test and is rolled back", self._bad),
+            ("1.2 is not offered again", self._not_again),
+            ("power is cut in the middle of 1.3's download", self._cut),
+            ("1.3 is installed after the cut", self._after_cut),
+        ]
+
+    def close(self) -> None:
+        """Stop the server."""
+        self.server.close()
+
+    # Steps
+
+    def _first(self) -> str:
+        self._power("idle")
+        self._judge("1.0", "ota_0", (_FIRST_VALID, _BLANK))
+        self._untouched(("ota_0", "ota_1"))
+        return "ota_0 runs 1.0"
+
+    def _good(self) -> str:
+        self._publish("1.1")
+        self._power("idle")
+        self._judge("1.1", "ota_1", (_FIRST_VALID, _SECOND_VALID))
+        self._holds("ota_0", "1.0")
+        self._untouched(("ota_0",))
+        return f"ota_1 runs 1.1, confirmed; {self._erases('ota_1')} erases in ota_1"
+
+    def _bad(self) -> str:
+        self._publish("1.2", works=False)
+        self._power("idle")
+        self._judge("1.1", "ota_1", (_THIRD_DROPPED, _SECOND_VALID))
+        self._holds("ota_0", "1.2")
+        self._expect("app 1.2 running" not in self._console, "1.2 ran as if it were confirmed")
+        self._untouched(("ota_1",))
+        return "1.2 ran its self-test in ota_0, failed; ota_1 runs 1.1 again"
+
+    def _not_again(self) -> str:
+        self._power("idle")
+        self._judge("1.1", "ota_1", (_THIRD_DROPPED, _SECOND_VALID))
+        self._untouched(("ota_0", "ota_1"))
+        asked = [r.path for r in self._requests if r.path.endswith(".bin")]
+        self._expect(not asked, f"the image was asked for: {asked}")
+        return "no erase, and no request for the image on the wire"
+
+    def _cut(self) -> str:
+        self._publish("1.3")
+        slot = self._target.table.find("ota_0")
+        assert slot is not None
+        left = 130
+
+        def cut(operation: Operation) -> bool:
+            nonlocal left
+            if slot.offset <= operation.address < slot.offset + slot.size:
+                left -= 1
+            return left == 0
+
+        self._power("cut", cut)
+        self._judge("1.1", "ota_1", (_THIRD_DROPPED, _SECOND_VALID))
+        self._untouched(("ota_1",))
+        return f"cut at {self._operations[-1].address:#x}; ota_1 still boots 1.1"
+
+    def _after_cut(self) -> str:
+        self._power("idle")
+        self._judge("1.3", "ota_0", (_THIRD_VALID, _SECOND_VALID))
+        self._holds("ota_1", "1.1")
+        self._untouched(("ota_1",))
+        return f"ota_0 runs 1.3, confirmed; {self._erases('ota_0')} erases in ota_0"
+
+    # Means
+
+    def _publish(self, version: str, works: bool = True) -> None:
+        data = maker.application_image(version, works, IMAGE_SIZE)
+        self._images[version] = data
+        make_release(data, self._target, version, self._signer, self._published, trust=self._trust)
+        self._say(f"published {version}: {len(data)} bytes")
+
+    def _power(self, end: str, cut: Callable[[Operation], bool] | None = None) -> None:
+        board = Board(self._folder / "board")
+        board.flash.cut_before = cut
+        seen = len(self.server.requests)
+        try:
+            result = runner.run(board, self._interpreter, self._say)
+        finally:
+            board.close()
+        self._operations = board.flash.operations
+        self._console = result.console
+        self._requests = self.server.requests[seen:]
+        self._expect(result.end == end, f"the board's time ended with {result.end}, not {end}")
+
+    def _judge(self, version: str, slot: str, otadata: tuple[str, str]) -> None:
+        judge = Judge(self._folder / "board")
+        self._expect(judge.boots() == slot, f"the bootloader picks {judge.boots()}, not {slot}")
+        self._expect(judge.otadata() == otadata, f"otadata is {judge.otadata()}")
+        self._holds(slot, version)
+
+    def _holds(self, slot: str, version: str) -> None:
+        data = self._images[version]
+        found = Judge(self._folder / "board").sha256(slot, len(data))
+        wanted = hashlib.sha256(data).hexdigest()
+        self._expect(found == wanted, f"{slot} does not hold {version}")
+
+    def _in_slot(self, name: str) -> list[Operation]:
+        part = self._target.table.find(name)
+        assert part is not None
+        end = part.offset + part.size
+        return [o for o in self._operations if part.offset <= o.address < end]
+
+    def _erases(self, name: str) -> int:
+        return sum(operation.kind == "erase" for operation in self._in_slot(name))
+
+    def _untouched(self, names: tuple[str, ...]) -> None:
+        for name in names:
+            found = len(self._in_slot(name))
+            self._expect(not found, f"{found} flash operations in {name}")
+
+    def _expect(self, truth: bool, otherwise: str) -> None:
+        if not truth:
+            raise Failure(otherwise)
+
+
+def run_demo(
+    interpreter: Interpreter,
+    say: Callable[[str], None],
+    on_step: Callable[[Step], None],
+    folder: Path,
+) -> list[Step]:
+    """Run every step; after a failed one the rest is not run, and says so.
+
+    Args:
+        say: lines of the timeline.
+        on_step: called after each step.
+        folder: does not exist yet; everything is made in here.
+    """
+    demo = Demo(folder, interpreter, say)
+    try:
+        return _run_steps(demo, on_step)
+    finally:
+        demo.close()
+
+
+def _run_steps(demo: Demo, on_step: Callable[[Step], None]) -> list[Step]:
+    done: list[Step] = []
+    for name, action in demo.steps():
+        start = time.monotonic()
+        if done and not done[-1].ok:
+            step = Step(name, "not run", "an earlier step failed", False, 0.0)
+        else:
+            try:
+                step = Step(name, action(), "", True, 0.0)
+            except Failure as e:
+                step = Step(name, "failed", str(e), False, 0.0)
+            step.seconds = round(time.monotonic() - start, 2)
+        done.append(step)
+        on_step(step)
+    return done
+
+
+def as_json_text(steps: list[Step]) -> str:
+    """One object with `steps`."""
+    return json.dumps({"steps": [asdict(step) for step in steps]}, indent=1)

@@ -1,0 +1,140 @@
+"""From whatever a MicroPython build leaves behind to the bare application image of a slot.
+
+Rule: what comes out was walked, checked, and is as long as the image itself; everything else is
+refused under its own name. The walk is `ota.image`, the code that the board runs.
+"""
+
+from typing import NamedTuple
+
+from ota import image
+from ota.errors import OtaError
+from ota_tools import partitions
+from ota_tools.failures import Refused
+
+
+class Chip(NamedTuple):
+    """Chip id in the image header, and where in the flash the bootloader lies."""
+
+    id: int
+    bootloader_offset: int
+
+
+# Source: IMAGE_CHIP_ID and BOOTLOADER_FLASH_OFFSET of esptool 5.6.0; a test compares them.
+CHIPS = {
+    "esp32": Chip(0, 0x1000),
+    "esp32s2": Chip(2, 0x1000),
+    "esp32c3": Chip(5, 0),
+    "esp32s3": Chip(9, 0),
+    "esp32c2": Chip(12, 0),
+    "esp32c6": Chip(13, 0),
+    "esp32h2": Chip(16, 0),
+    "esp32p4": Chip(18, 0x2000),
+    "esp32c61": Chip(20, 0),
+    "esp32c5": Chip(23, 0x2000),
+    "esp32h21": Chip(25, 0),
+    "esp32h4": Chip(28, 0x2000),
+}
+
+# What users hand in by mistake, by its first bytes.
+_KNOWN = {
+    b"UF2\n": "a UF2 file: take the micropython.bin of the same build",
+    b"\x7fELF": "an ELF file: take the micropython.bin of the same build",
+    b"\xaa\x50": "a partition table",
+    b"\x1f\x8b": "a gzip file: unpack it first",
+    b"PK\x03\x04": "a zip file: unpack it first",
+}
+_APP_MAGIC = bytes.fromhex("3254cdab")  # 0xABCD5432, the descriptor of an application
+_APP_MAGIC_AT = 32
+_SIGNATURE_BLOCK = b"\xe7\x02"  # ets_secure_boot_sig_block_t: magic and version
+_SECTOR = 4096
+
+
+def chip_name(chip_id: int) -> str:
+    """`esp32s3` for 9; `chip id 77` where nobody knows the chip."""
+    return next((name for name, chip in CHIPS.items() if chip.id == chip_id), f"chip id {chip_id}")
+
+
+def app_image(data: bytes) -> bytes:
+    """The application image in `data`, exactly as long as its own headers say.
+
+    Args:
+        data: a micropython.bin, blank flash (0xFF) behind it allowed, or a merged firmware.bin
+            that starts at the bootloader or at flash offset 0. Of a merged file it is the
+            application with the lowest flash offset.
+    Raises Refused, saying what it is instead.
+    """
+    if _starts_app(data):
+        app = _verified(data, "the image")
+        _check_rest(data, len(app))
+        return app
+    merged = _merged(data)
+    if merged is None:
+        raise Refused(f"not an application image: {_describe(data)}")
+    table, start = merged
+    apps = [p for p in table.partitions if p.type == partitions.APP]
+    if not apps:
+        raise Refused("a merged firmware whose partition table has no application")
+    part = min(apps, key=lambda p: p.offset)
+    slot = data[part.offset - start : part.end - start]
+    if not slot:
+        raise Refused(
+            f"a merged firmware that is truncated: {part.name} starts at {part.offset - start:#x}, "
+            f"the file ends at {len(data):#x}"
+        )
+    if not _starts_app(slot):
+        raise Refused(
+            f"a merged firmware without an application in {part.name}: {_describe(slot)}"
+        )
+    return _verified(slot, f"{part.name} in the merged firmware")
+
+
+def _starts_app(data: bytes) -> bool:
+    return data[:1] == b"\xe9" and data[_APP_MAGIC_AT:].startswith(_APP_MAGIC)
+
+
+def _merged(data: bytes) -> tuple[partitions.Table, int] | None:
+    # The table of a merged file, and the flash offset of the file's first byte.
+    for start in sorted({chip.bootloader_offset for chip in CHIPS.values()}):
+        found = data[partitions.TABLE_OFFSET - start :][: partitions.TABLE_SIZE]
+        try:
+            return partitions.from_binary(found), start
+        except Refused:
+            continue
+    return None
+
+
+def _verified(data: bytes, what: str) -> bytes:
+    def read(offset: int, n: int) -> bytes:
+        return data[offset : offset + n]
+
+    try:
+        return data[: image.verify(read, len(data)).size]
+    except OtaError as e:
+        raise Refused(f"{what} is truncated or damaged: {e.args[0]}") from None
+
+
+def _check_rest(data: bytes, size: int) -> None:
+    rest = data[size:]
+    if not rest.strip(b"\xff"):
+        return
+    if data[-(-size // _SECTOR) * _SECTOR :].startswith(_SIGNATURE_BLOCK):
+        raise Refused(
+            f"a Secure Boot signature follows the image of {size} bytes: take the unsigned build"
+        )
+    raise Refused(
+        f"{len(rest)} bytes follow the image of {size}, and not blank flash: "
+        "another file was appended, or the wrong one was read"
+    )
+
+
+def _describe(data: bytes) -> str:
+    if not data:
+        return "an empty file"
+    if not data.strip(b"\xff"):
+        return "blank flash"
+    if data[:1] == b"\xe9":
+        if len(data) < _APP_MAGIC_AT + len(_APP_MAGIC):
+            return f"truncated after {len(data)} bytes"
+        return "a bootloader image, or a merged firmware that ends before its partition table"
+    known = [what for magic, what in _KNOWN.items() if data.startswith(magic)]
+    return known[0] if known else f"starts with {data[:4].hex(' ')}, expected e9"
