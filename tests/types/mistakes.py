@@ -1,0 +1,28 @@
+"""Mistakes that the type check of lib/ota must report, so that its silence means something.
+
+Each ends in the code that mypy gives it; tests/host/test_types.py compares. Never run.
+"""
+
+import machine
+import network
+import tls
+from esp32 import NVS, Partition
+from ota import errors, image, otadata
+
+partition = Partition(Partition.RUNNING)  # type: ignore[arg-type]
+partition.readblocks("0", bytearray(4096))  # expect: call-overload
+partition.readblocks(0, "text")  # expect: call-overload
+partition.mark_app_valid()  # expect: attr-defined
+partition.get_next_update().info()["label"]  # expect: call-overload
+NVS("ota").set_i32(1, 1)  # expect: arg-type
+machine.restart()  # expect: attr-defined
+network.WLAN().connect(ssid=1)  # expect: call-arg
+tls.SSLContext(tls.PROTOCOL_TLS_CLIENT).wrap()  # expect: attr-defined
+
+otadata.encode("1", otadata.VALID)  # expect: arg-type
+otadata.describe(b"").decode()  # expect: attr-defined
+otadata.decoded(b"")  # expect: attr-defined
+image.check_head("text", 0)  # expect: arg-type
+image.inspect(open, 1).chip  # expect: attr-defined
+errors.error("tls")  # expect: call-arg
+number: int = errors.error("tls", "no handshake")  # expect: assignment
