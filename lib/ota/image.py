@@ -22,8 +22,10 @@ from .errors import error
 HEAD_SIZE = const(36)
 """Bytes from the start that `check_head` needs."""
 
+DESCRIPTOR = const(0xABCD5432)
+"""Magic of an application's descriptor."""
+
 _MAGIC = const(0xE9)
-_DESCRIPTOR_MAGIC = const(0xABCD5432)
 _MAX_SEGMENTS = const(16)
 _MAX_SEGMENT = const(0x1000000)
 _CHECKSUM_SEED = const(0xEF)
@@ -63,7 +65,7 @@ def check_head(head: bytes | bytearray | memoryview, chip_id: int) -> None:
     if chip != chip_id:
         raise error("wrong-chip", "image for chip id %d, this chip has %d" % (chip, chip_id))
     (magic,) = struct.unpack_from("<I", head, 32)
-    if magic != _DESCRIPTOR_MAGIC:
+    if magic != DESCRIPTOR:
         raise error("image-format", "no application descriptor: a bootloader or a merged file?")
 
 
@@ -101,7 +103,7 @@ def inspect(read, limit: int) -> Info:
         raise error("image-format", "image of %d bytes, room for %d" % (size, limit))
     first, _, length = segments[0]
     descriptor = length >= 4 and bytes(_exactly(read, first, 4, limit)) == struct.pack(
-        "<I", _DESCRIPTOR_MAGIC
+        "<I", DESCRIPTOR
     )
     return Info(size, chip_id, segments, descriptor, has_digest)
 

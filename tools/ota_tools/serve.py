@@ -182,6 +182,7 @@ class _Listener(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    default_request_version = "HTTP/1.0"  # else what is no HTTP at all gets an answer without head
     timeout = IDLE_TIMEOUT_S
     disable_nagle_algorithm = True
     server: _Listener

@@ -16,7 +16,6 @@ from mpremote.romfs import VfsRomWriter
 from ota import image
 
 DESCRIPTOR_SIZE = 256
-_DESCRIPTOR_MAGIC = 0xABCD5432
 _DROM = 0x3F400020
 _IROM = 0x400D0020
 
@@ -73,6 +72,6 @@ def find_romfs(data: bytes) -> bytes:
 
 def _descriptor() -> bytes:
     # esp_app_desc_t; MicroPython's builds leave version and project name without meaning, too.
-    head = struct.pack("<II8s", _DESCRIPTOR_MAGIC, 0, b"")
+    head = struct.pack("<II8s", image.DESCRIPTOR, 0, b"")
     texts = struct.pack("<32s32s16s16s32s", b"", b"virtual board", b"", b"", b"none")
     return (head + texts).ljust(DESCRIPTOR_SIZE, b"\x00")

@@ -1,0 +1,182 @@
+"""What the portable tests need on both interpreters: a slot in RAM, images, releases, files.
+
+In the device's dialect; no fixtures, no mocks. The slot is stricter than flash: a byte is programmed
+once between two erases.
+"""
+
+import binascii
+import hashlib
+import json
+import os
+import struct
+import time
+
+from ota.image import DESCRIPTOR
+from ota.manifest import BLOCK, DIGEST, parse
+from ota.strict import b64url_encode
+
+DATA = __file__.rpartition("/")[0] + "/../data/"
+SECTOR = 4096
+
+
+class PowerCut(BaseException):
+    """No handler of the library may catch it."""
+
+
+class RamSlot:
+    """A slot of an `esp32.Partition`, in RAM, with the rules of NOR flash.
+
+    Attributes:
+        data: the contents.
+        log: list of ("erase" | "program", offset, length).
+        cut_after: operations until the power goes, half-way through the next; None: never.
+    """
+
+    def __init__(self, size=128 * 1024, fill=b"\xff"):
+        self.data = bytearray(fill * size)
+        self.log = []
+        self.cut_after = None
+
+    def info(self):
+        return (0, 16, 65536, len(self.data), "ota_0", False)
+
+    def readblocks(self, block, buf, offset=0):
+        at = self._at(block, buf, offset)
+        buf[:] = self.data[at : at + len(buf)]
+
+    def writeblocks(self, block, buf, offset=None):
+        if offset is None:
+            if len(buf) % SECTOR:
+                raise OSError(-260, "ESP_ERR_INVALID_SIZE")
+            at = self._at(block, buf, 0)
+            for start in range(at, at + len(buf), SECTOR):
+                self._erase(start)
+        else:
+            at = self._at(block, buf, offset)
+        for i in range(len(buf)):
+            assert self.data[at + i] == 0xFF or buf[i] == 0xFF, "programmed twice"
+        half = self._note("program", at, len(buf))
+        n = len(buf) // 2 if half else len(buf)
+        for i in range(n):
+            self.data[at + i] &= buf[i]
+        if half:
+            raise PowerCut
+
+    def ioctl(self, op, arg=0):
+        if op == 4:
+            return len(self.data) // SECTOR
+        if op == 5:
+            return SECTOR
+        if op == 6:
+            self._erase(arg * SECTOR)
+            return 0
+        return None
+
+    def erases(self):
+        return len([kind for kind, _, _ in self.log if kind == "erase"])
+
+    def _at(self, block, buf, offset):
+        at = block * SECTOR + offset
+        if at < 0:
+            raise OSError(-258, "ESP_ERR_INVALID_ARG")
+        if at + len(buf) > len(self.data):
+            raise OSError(-260, "ESP_ERR_INVALID_SIZE")
+        return at
+
+    def _erase(self, at):
+        half = self._note("erase", at, SECTOR)
+        n = SECTOR // 2 if half else SECTOR
+        self.data[at : at + n] = b"\xff" * n
+        if half:
+            raise PowerCut
+
+    def _note(self, kind, at, n):
+        self.log.append((kind, at, n))
+        if self.cut_after is None:
+            return False
+        self.cut_after -= 1
+        return self.cut_after < 0
+
+
+def noise(n, seed=1):
+    """n bytes that repeat only after a long while, the same on both interpreters."""
+    out = bytearray(n)
+    state = seed * 2654435761 % 4294967296 or 1
+    for i in range(n):
+        state = (state * 1103515245 + 12345) % 2147483648
+        out[i] = state >> 16 & 0xFF
+    return bytes(out)
+
+
+def make_image(size=70000, chip_id=0, seed=1):
+    """A valid ESP32 application image of about `size` bytes, checksum and SHA-256 right."""
+    body = struct.pack("<I", DESCRIPTOR) + bytes(252)
+    body += noise((size - len(body)) // 4 * 4, seed)
+    header = bytearray(24)
+    header[0], header[1], header[23] = 0xE9, 1, 1
+    struct.pack_into("<H", header, 12, chip_id)
+    data = bytes(header) + struct.pack("<II", 0x3F400020, len(body)) + body
+    checksum = 0xEF
+    for byte in body:
+        checksum ^= byte
+    data += bytes(15 - len(data) % 16) + bytes((checksum,))
+    return data + hashlib.sha256(data).digest()
+
+
+def manifest_fields(image, **changes):
+    """The fields of a manifest for `image`, ready to be changed."""
+    digests = b""
+    for start in range(0, len(image), BLOCK):
+        digests += hashlib.sha256(image[start : start + BLOCK]).digest()[:DIGEST]
+    fields = {
+        "format": 1,
+        "product": "demo",
+        "board": "virtual",
+        "chip_id": 0,
+        "version": "1.1",
+        "sequence": 2,
+        "created": 1790000000,
+        "image": {
+            "size": len(image),
+            "sha256": binascii.hexlify(hashlib.sha256(image).digest()).decode(),
+            "blocks": b64url_encode(digests).decode(),
+        },
+        "payloads": [{"urls": ["app.bin"], "encoding": "plain", "size": len(image)}],
+        "library": [1],
+    }
+    fields.update(changes)
+    return fields
+
+
+def make_release(image, **changes):
+    """A parsed manifest for `image`."""
+    return parse(json.dumps(manifest_fields(image, **changes)).encode())
+
+
+def read_data(name):
+    """A file of tests/data."""
+    with open(DATA + name, "rb") as file:
+        return file.read()
+
+
+def scratch():
+    """A new empty folder."""
+    path = "/tmp/ota-portable-%d" % time.time_ns()
+    os.mkdir(path)
+    return path
+
+
+def raises(kind, call, *args):
+    """The exception of this kind that the call raises; anything else fails the test."""
+    try:
+        call(*args)
+    except kind as e:
+        return e
+    raise AssertionError("nothing was raised")
+
+
+def code_of(call, *args):
+    """The code of the OtaError that the call raises."""
+    from ota.errors import OtaError
+
+    return raises(OtaError, call, *args).code
