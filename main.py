@@ -35,9 +35,15 @@ def show(done, total):
         print("  %3d %%" % (done * 100 // total))
 
 
-def update(updater):
+def server():
+    """Is the update server within reach? An image that cannot get there cannot be replaced."""
+    return ota.Updater.from_config().reachable()
+
+
+def update():
     """Install what the server offers; whatever fails, the application goes on."""
     try:
+        updater = ota.Updater.from_config()
         release = updater.check()
         if release is None:
             print("no update:", updater.reason)
@@ -51,10 +57,7 @@ def update(updater):
 
 
 station = connect()
-updater = ota.Updater.from_config()
-ota.self_test(
-    [("network", station.isconnected), ("server", updater.reachable), ("app", app.ready)]
-)
-print("status:", ota.status()["outcome"])
-update(updater)
+ota.self_test([("network", station.isconnected), ("server", server), ("app", app.ready)])
+print("last update:", ota.status()["outcome"])
+update()
 app.run()

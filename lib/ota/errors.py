@@ -13,11 +13,8 @@ class OtaError(Exception):
     """
 
     def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
+        super().__init__(code + ": " + message)
         self.code = code
-
-    def __str__(self) -> str:
-        return self.code + ": " + self.args[0]
 
 
 class SourceError(OtaError):

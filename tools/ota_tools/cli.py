@@ -4,17 +4,23 @@ import json
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table as Grid
 
+from ota import image as app_images
+from ota import trust as device_trust
+from ota.errors import OtaError
 from ota_tools import certificates, keys, resources
 from ota_tools import trust as trust_store
 from ota_tools.failures import Failure, Refused, Usage
 from ota_tools.partitions import Table, check, parse_csv
+
+if TYPE_CHECKING:
+    from ota_tools.board.model import Board
 
 click.rich_click.COMMAND_GROUPS = {
     "ota": [
@@ -27,16 +33,21 @@ click.rich_click.COMMAND_GROUPS = {
 console = Console(highlight=False)
 FLASH_SIZES = {4: "partitions.csv", 8: "partitions-8MiB.csv", 16: "partitions-16MiB.csv"}
 _PATH = click.Path(path_type=Path)
+_SEQUENCE = click.IntRange(1, 10**15 - 1)  # digits that strict JSON has
 _json = click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
 
 
 def main() -> None:
-    """Run the command; a Failure becomes one line and its exit code."""
+    """Run the command; a Failure becomes one line and its exit code, an OSError that names a file too."""
     try:
         cli.main(standalone_mode=False)
     except Failure as e:
         _complain(str(e))
         sys.exit(e.exit_code)
+    except OSError as e:
+        where = f"{e.filename}: " if e.filename else ""
+        _complain(where + (e.strerror or str(e)))
+        sys.exit((Usage if where else Failure).exit_code)
     except click.ClickException as e:
         e.show()
         sys.exit(2)
@@ -45,7 +56,8 @@ def main() -> None:
 
 
 def _complain(text: str) -> None:
-    Console(stderr=True, highlight=False, soft_wrap=True).print(f"[red]ota:[/red] {escape(text)}")
+    line = escape(" ".join(text.split()))
+    Console(stderr=True, highlight=False, soft_wrap=True).print(f"[red]ota:[/red] {line}")
 
 
 def _show(fields: dict[str, Any], as_json: bool) -> None:
@@ -62,14 +74,26 @@ def _show(fields: dict[str, Any], as_json: bool) -> None:
     console.print(grid)
 
 
-def _table(path: Path | None, flash_mib: int = 4) -> Table:
-    source = path or resources.device_file(FLASH_SIZES[flash_mib])
+def _table(path: Path | None, flash_mib: int | None = None) -> Table:
+    # Without a flash size the table must be right in itself, on whatever chip it fits.
+    source = path or resources.device_file(FLASH_SIZES[flash_mib or 4])
     try:
-        table = parse_csv(source.read_text())
-    except OSError as e:
-        raise Usage(f"{source}: {e.strerror}") from e
-    check(table, flash_mib << 20)
+        table = parse_csv(_bytes(source).decode())
+    except UnicodeDecodeError as e:
+        raise Refused(f"{source} is not text, expected a table like partitions.csv") from e
+    check(table, flash_mib << 20 if flash_mib else 1 << 32)
     return table
+
+
+def _board(folder: Path) -> "Board":
+    from ota_tools.board.model import Board
+
+    try:
+        return Board(folder)
+    except NotADirectoryError as e:
+        raise Usage(f"{folder} is no folder") from e
+    except (ValueError, TypeError) as e:
+        raise Refused(f"{folder}: board.json or flash.bin is damaged: {e}") from e
 
 
 def _bytes(path: Path) -> bytes:
@@ -101,8 +125,10 @@ def keygen(path: Path, as_json: bool) -> None:
     The root key changes the trust store and is needed rarely: keep it off line, with a copy. The
     release key signs every release.
     """
-    key = keys.generate(path)
     public = path.with_name(path.name + ".pub")
+    if public.exists():
+        raise Usage(f"{public} exists: a key is never written over")
+    key = keys.generate(path)
     public.write_bytes(keys.public_pem(key.public_key()))
     _show(
         {"private": str(path), "public": str(public), "kid": keys.kid(key.public_key())}, as_json
@@ -167,9 +193,20 @@ def trust_init(
 @click.option("--version", required=True, help="For people; devices never compare it.")
 @click.option("--key", type=_PATH, required=True, help="Release key, private, PEM.")
 @click.option("--trust", type=_PATH, help="The devices' trust store: the key must be in it.")
-@click.option("--sequence", type=int, help="Default: one more than the manifest in the folder.")
-@click.option("--min-sequence", default=0, help="Devices below must install an earlier one first.")
-@click.option("--expires-days", type=int, help="After so many days devices refuse it.")
+@click.option(
+    "--sequence", type=_SEQUENCE, help="Default: one more than the manifest in the folder."
+)
+@click.option(
+    "--min-sequence",
+    type=click.IntRange(0),
+    default=0,
+    help="Devices below must install an earlier one first.",
+)
+@click.option(
+    "--expires-days",
+    type=click.IntRange(1, 36500),
+    help="After so many days devices refuse it. Default: never.",
+)
 @click.option("--notes", default="", help="Shown to the application.")
 @click.option("--partitions", type=_PATH, help="The devices' partitions.csv. Default: 4 MB.")
 @click.option("-o", "--output", type=_PATH, default=Path("published"), show_default=True)
@@ -288,6 +325,9 @@ def board_vm(as_json: bool) -> None:
 
     Nothing of the system is changed: the packages are unpacked into your cache folder. Set
     OTA_MICROPYTHON to use a VM of your own.
+
+    \b
+    Example:  ota board vm
     """
     from ota_tools.board import interpreter
 
@@ -298,16 +338,16 @@ def board_vm(as_json: bool) -> None:
 
 @board.command("new")
 @click.argument("folder", type=_PATH)
-@click.option(
-    "--image", type=_PATH, help="App image for the first slot. Default: the example app."
-)
+@click.option("--image", type=_PATH, help="App image or firmware.bin. Default: the example app.")
 @click.option("--partitions", type=_PATH, help="Partition table. Default: by --flash.")
 @click.option("--flash", type=click.Choice(["4", "8", "16"]), default="4", help="Flash size, MiB.")
 @click.option("--product", default="demo", show_default=True)
 @click.option("--board", "board_name", default="virtual", show_default=True)
 @click.option("--trust", type=_PATH, required=True, help="Trust store number 1.")
 @click.option("--version", default="1.0", show_default=True, help="Version of the image.")
-@click.option("--sequence", default=1, show_default=True, help="Sequence of the image.")
+@click.option(
+    "--sequence", type=_SEQUENCE, default=1, show_default=True, help="Sequence of the image."
+)
 @_json
 def board_new(
     folder: Path,
@@ -328,13 +368,32 @@ def board_new(
     \b
     Example:  ota board new myboard --trust ota_trust.json
     """
+    from ota_tools import firmware
     from ota_tools.board import maker, show
+    from ota_tools.board.model import Settings
+    from ota_tools.release import check_names
 
-    app = _bytes(image) if image else maker.application_image(version, True, 1 << 20)
-    files = maker.application_files(_bytes(trust), product, board_name)
+    check_names(product, board_name, version)
+    store = _bytes(trust)
+    try:
+        device_trust.load(store)
+    except OtaError as e:
+        raise Refused(f"the trust store {trust} is none: {e}") from e
+    if image:
+        app = firmware.app_image(_bytes(image))
+    else:
+        app = maker.application_image(version, True, 1 << 20)
+    chip_id = app_images.inspect(lambda offset, n: app[offset : offset + n], len(app)).chip_id
+    files = maker.application_files(store, product, board_name)
     table = _table(partitions, int(flash))
     made = maker.make_board(
-        folder, table, app, files, flash_size=int(flash) << 20, receipt=(version, sequence)
+        folder,
+        table,
+        app,
+        files,
+        Settings(chip_id=chip_id),
+        flash_size=int(flash) << 20,
+        receipt=(version, sequence),
     )
     _show(show.describe(made), as_json)
     made.close()
@@ -350,9 +409,8 @@ def board_run(folder: Path, seconds: float) -> None:
     Example:  ota board run myboard
     """
     from ota_tools.board import interpreter, runner
-    from ota_tools.board.model import Board
 
-    opened = Board(folder)
+    opened = _board(folder)
     try:
         found = interpreter.find(progress=console.print)
         result = runner.run(opened, found, lambda line: console.print(line, markup=False), seconds)
@@ -376,9 +434,8 @@ def board_show(folder: Path, as_json: bool) -> None:
     Example:  ota board show myboard
     """
     from ota_tools.board import show
-    from ota_tools.board.model import Board
 
-    opened = Board(folder)
+    opened = _board(folder)
     _show(show.describe(opened), as_json)
     opened.close()
 
@@ -392,6 +449,9 @@ def demo(keep: Path | None, quiet: bool, as_json: bool) -> None:
 
     The real library runs on the real MicroPython VM. Each step is judged from the flash file after
     the VM has ended. Exit code 0 only if all are as they should be.
+
+    \b
+    Example:  ota demo
     """
     from ota_tools.board import interpreter
     from ota_tools.demo import Step, as_json_text, run_demo

@@ -1,7 +1,6 @@
 """`ota inspect`: what a file is and what it says, checked with the device's own code."""
 
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,17 +19,14 @@ def inspect_file(path: Path, trust: Path | None = None) -> dict[str, Any]:
     Raises Usage, Refused.
     """
     data = _read(path)
-    readers: list[tuple[bytes, Callable[[], dict[str, Any]]]] = [
-        (b"\xe9", lambda: _image(data)),
-        (b'{"signatures"', lambda: _envelope(data, trust)),
-    ]
-    for start, reader in readers:
-        if data.startswith(start):
-            try:
-                return {"file": path.name, **reader()}
-            except (OtaError, strict.Malformed) as e:
-                raise Refused(f"{path.name}: {e}") from e
-    raise Refused(f"{path.name} is neither an ESP32 image nor a signed envelope")
+    try:
+        if data.lstrip(b" \n").startswith(b"{"):
+            return {"file": path.name, **_envelope(data, trust)}
+        if trust is not None:
+            raise Refused("no manifest: with --trust there is nothing else to check")
+        return {"file": path.name, **_image(data)}
+    except (OtaError, strict.Malformed, Refused) as e:
+        raise Refused(f"{path.name}: {e}") from e
 
 
 def _image(data: bytes) -> dict[str, Any]:
@@ -49,13 +45,17 @@ def _envelope(data: bytes, trust: Path | None) -> dict[str, Any]:
     signatures = []
     for _, header, _ in jws.read_signatures(jws.split(data, trust_store.LIMIT)[0]):
         signatures.append({name: header[name] for name in ("typ", "alg", "kid")})
-    kind = signatures[0]["typ"] if signatures else ""
-    if kind == jws.TRUST:
+    kinds = {signature["typ"] for signature in signatures}
+    if kinds == {jws.TRUST} and trust is not None:
+        raise Refused("a trust store: --trust checks manifests, not another trust store")
+    if kinds == {jws.TRUST}:
         return {"kind": "trust store", **_trust(data), "signatures": signatures}
+    if kinds != {jws.MANIFEST}:
+        raise Refused(f"signed as {', '.join(sorted(kinds)) or 'nothing'}, not as {jws.MANIFEST}")
     release = manifest.parse(bytes(jws.split(data, manifest.LIMIT)[1]))
     verified = "not checked: no --trust"
     if trust is not None:
-        role = trust_store.load(_read(trust)).release
+        role = _store(trust).release
         jws.verify(data, jws.MANIFEST, manifest.LIMIT, role.keys, role.threshold)
         verified = f"signed for {trust.name}"
     return {
@@ -86,6 +86,13 @@ def _trust(data: bytes) -> dict[str, Any]:
         "manifest_urls": store.manifest_urls,
         "tls_roots": f"{len(store.tls_roots)} certificates",
     }
+
+
+def _store(path: Path) -> trust_store.Trust:
+    try:
+        return trust_store.load(_read(path))
+    except OtaError as e:
+        raise Refused(f"the trust store {path} is none: {e}") from e
 
 
 def _date(seconds: int) -> str:

@@ -4,6 +4,7 @@ import hashlib
 import os
 from pathlib import Path
 
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
@@ -35,7 +36,7 @@ def load_private(path: Path) -> rsa.RSAPrivateKey:
     """The signing key in a PEM file, ours or espsecure's. Raises Usage, Refused."""
     try:
         key = serialization.load_pem_private_key(_read(path), None)
-    except (ValueError, TypeError) as e:
+    except (ValueError, TypeError, UnsupportedAlgorithm) as e:
         raise Refused(f"{path} holds no unencrypted private key") from e
     if not isinstance(key, rsa.RSAPrivateKey):
         raise Refused(f"{path} is no RSA key")
@@ -50,7 +51,7 @@ def load_public(path: Path) -> rsa.RSAPublicKey:
         return load_private(path).public_key()
     try:
         key = serialization.load_pem_public_key(data)
-    except ValueError as e:
+    except (ValueError, UnsupportedAlgorithm) as e:
         raise Refused(f"{path} holds no key") from e
     if not isinstance(key, rsa.RSAPublicKey):
         raise Refused(f"{path} is no RSA key")

@@ -5,9 +5,11 @@ Everything that a device would refuse is refused here first, by the device's own
 
 import hashlib
 import os
+import re
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 from cryptography.hazmat.primitives.asymmetric import rsa
 
@@ -18,6 +20,9 @@ from ota_tools import firmware
 from ota_tools.envelope import encode_json, seal
 from ota_tools.failures import Refused
 from ota_tools.partitions import Table
+
+# Of product, board and version: they name files, also on systems with narrower rules, and URLs.
+_NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.+ -]*[A-Za-z0-9_+-])?")
 
 
 @dataclass(frozen=True)
@@ -57,14 +62,15 @@ def make_release(
         sequence: by default one more than the manifest that lies in the folder, or 1.
         expires: Unix seconds, 0 for never.
         trust: trust store of the devices; the signature must be one that it accepts.
-    Raises Refused.
+    Raises Refused; the folder is then as it was.
     """
+    check_names(target.product, target.board, version)
     app = firmware.app_image(data)
     info = image.inspect(lambda offset, n: app[offset : offset + n], len(app))
     _check_fit(len(app), target.table)
     chip = firmware.chip_name(info.chip_id)
     path = folder / f"{target.board}-{chip}.manifest"
-    previous = _sequence_of(path)
+    previous = _sequence_of(path, target.product)
     if sequence is None:
         sequence = previous + 1
     elif sequence <= previous:
@@ -73,6 +79,8 @@ def make_release(
         )
     sha256 = hashlib.sha256(app).hexdigest()
     payload = folder / f"{target.product}-{version}-{target.board}-{sha256[:8]}.bin"
+    if payload.exists() and payload.read_bytes() != app:
+        raise Refused(f"{payload} exists and holds something else: a payload is never replaced")
     fields = {
         "format": manifest.FORMAT,
         "product": target.product,
@@ -84,19 +92,36 @@ def make_release(
         "created": int(time.time()),
         "expires": expires,
         "image": {"size": len(app), "sha256": sha256, "blocks": block_digests(app)},
-        "payloads": [{"urls": [payload.name], "encoding": manifest.PLAIN, "size": len(app)}],
+        "payloads": [
+            {"urls": [quote(payload.name)], "encoding": manifest.PLAIN, "size": len(app)}
+        ],
         "library": [manifest.FORMAT],
         "notes": notes,
     }
     try:
         envelope = seal(jws.MANIFEST, encode_json(fields), [signer], manifest.LIMIT)
-        release = _as_device(envelope, trust)
+        release = _as_device(envelope, trust, previous)
     except (OtaError, strict.Malformed) as e:
         raise Refused(f"a device would refuse this release: {e}") from e
     folder.mkdir(parents=True, exist_ok=True)
-    _replace(payload, app)
+    if not payload.exists():
+        _replace(payload, app)
     _replace(path, envelope)
     return Release(path, payload, release)
+
+
+def check_names(product: str, board: str, version: str) -> None:
+    """Refuse what cannot be part of a file name, or is longer than devices read. Raises Refused."""
+    for what, name, most in (
+        ("product", product, 64),
+        ("board", board, 64),
+        ("version", version, 24),
+    ):
+        if len(name) > most or not _NAME.fullmatch(name):
+            raise Refused(
+                f"{what} {name!r}: expected 1 to {most} letters, digits and . _ + - or inner spaces,"
+                " no dot or sign first: it names a file"
+            )
 
 
 def block_digests(app: bytes) -> str:
@@ -108,12 +133,16 @@ def block_digests(app: bytes) -> str:
     return strict.b64url_encode(digests).decode()
 
 
-def _as_device(envelope: bytes, trust: bytes | None) -> manifest.Manifest:
+def _as_device(envelope: bytes, trust: bytes | None, previous: int) -> manifest.Manifest:
+    floor = 0
     if trust is not None:
-        role = trust_store.load(trust).release
+        store = trust_store.load(trust)
+        floor, role = store.sequence_floor, store.release
         jws.verify(envelope, jws.MANIFEST, manifest.LIMIT, role.keys, role.threshold)
     release = manifest.parse(bytes(jws.split(envelope, manifest.LIMIT)[1]))
     release.plain()
+    # As the device that is up to date; where nobody knows what that is, as the best of all.
+    manifest.is_newer(release, previous or release.sequence - 1, floor)
     return release
 
 
@@ -125,14 +154,17 @@ def _check_fit(size: int, table: Table) -> None:
         raise Refused(f"image of {size} bytes, the slots have {room}: {size - room} too many")
 
 
-def _sequence_of(path: Path) -> int:
+def _sequence_of(path: Path, product: str) -> int:
     if not path.exists():
         return 0
     try:
         payload = jws.split(path.read_bytes(), manifest.LIMIT)[1]
-        return int(manifest.parse(bytes(payload)).sequence)
+        found = manifest.parse(bytes(payload))
     except OtaError as e:
         raise Refused(f"{path} is not a manifest: {e}") from e
+    if found.product != product:
+        raise Refused(f"{path} is for the product {found.product}: use another folder")
+    return int(found.sequence)
 
 
 def _replace(path: Path, data: bytes) -> None:

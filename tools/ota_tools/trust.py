@@ -4,9 +4,11 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from ota import jws, strict
 from ota import trust as device
+from ota.errors import OtaError
+from ota.http import Url
 from ota_tools import keys
 from ota_tools.envelope import encode_json, seal
-from ota_tools.failures import Usage
+from ota_tools.failures import Refused, Usage
 
 
 def make_first(
@@ -23,7 +25,8 @@ def make_first(
         releases: may sign manifests, one is enough.
         manifest_urls: for devices that are not told one.
         tls_roots: DER certificates.
-    Raises Usage where a key would stand twice or the threshold cannot be reached.
+    Raises Usage where a key would stand twice or the threshold cannot be reached, Refused where a
+    device would refuse the result: too many keys, URLs or certificates.
     """
     everyone = [root.public_key() for root in roots] + releases
     kids = [keys.kid(key) for key in everyone]
@@ -44,6 +47,11 @@ def make_first(
         "manifest_urls": manifest_urls or [],
         "tls_roots": [strict.b64url_encode(root).decode() for root in tls_roots or []],
     }
-    envelope = seal(jws.TRUST, encode_json(fields), roots, device.LIMIT)
-    device.load(envelope)
+    try:
+        for url in manifest_urls or []:
+            Url(url)
+        envelope = seal(jws.TRUST, encode_json(fields), roots, device.LIMIT)
+        device.load(envelope)
+    except (OtaError, strict.Malformed) as e:
+        raise Refused(f"a device would refuse this trust store: {e}") from e
     return envelope

@@ -1,25 +1,34 @@
 """The board's file system: littlefs images, written and read by littlefs-python."""
 
-from littlefs import LittleFS
+from littlefs import LittleFS, LittleFSError
+
+from ota_tools.failures import Refused
 
 _BLOCK = 4096
 _UNIT = 32  # read and program size of MicroPython's VfsLfs2
 
 
 def build(size: int, files: dict[str, bytes]) -> bytes:
-    """A littlefs of `size` bytes with these files: absolute path -> contents."""
+    """A littlefs of `size` bytes with these files: absolute path -> contents. Raises Refused."""
     fs = LittleFS(block_size=_BLOCK, block_count=size // _BLOCK, read_size=_UNIT, prog_size=_UNIT)
     for path, data in files.items():
         folder = path.rpartition("/")[0]
-        if folder:
-            fs.makedirs(folder, exist_ok=True)
-        with fs.open(path, "wb") as file:
-            file.write(data)
+        try:
+            if folder:
+                fs.makedirs(folder, exist_ok=True)
+            with fs.open(path, "wb") as file:
+                file.write(data)
+        except LittleFSError as e:
+            total = sum(map(len, files.values()))
+            raise Refused(
+                f"{path} does not go into the file system: {e.name}; "
+                f"{total} bytes of files, {size} of file system"
+            ) from e
     return bytes(fs.context.buffer)
 
 
 def read(data: bytes) -> dict[str, bytes]:
-    """Every file in a littlefs: absolute path -> contents."""
+    """Every file in a littlefs: absolute path -> contents. Raises Refused where there is none."""
     fs = LittleFS(
         block_size=_BLOCK,
         block_count=len(data) // _BLOCK,
@@ -28,11 +37,14 @@ def read(data: bytes) -> dict[str, bytes]:
         mount=False,
     )
     fs.context.buffer = bytearray(data)
-    fs.mount()
     files = {}
-    for root, _, names in fs.walk("/"):
-        for name in names:
-            path = f"{root.rstrip('/')}/{name}"
-            with fs.open(path, "rb") as file:
-                files[path] = file.read()
+    try:
+        fs.mount()
+        for root, _, names in fs.walk("/"):
+            for name in names:
+                path = f"{root.rstrip('/')}/{name}"
+                with fs.open(path, "rb") as file:
+                    files[path] = file.read()
+    except LittleFSError as e:
+        raise Refused(f"no readable littlefs: {e.name}") from e
     return files

@@ -39,9 +39,10 @@ def make_board(
         raise Refused(f"image of {len(app)} bytes, {slots[0].name} has {slots[0].size}")
     if receipt:
         files = {**files, receipts.FILE: _receipt(app, *receipt)}
+    filled = filesystem.build(vfs.size, files)
     board = create(folder, table, flash_size, settings or Settings())
     board.flash.load(slots[0].offset, app)
-    board.flash.load(vfs.offset, filesystem.build(vfs.size, files))
+    board.flash.load(vfs.offset, filled)
     return board
 
 
@@ -65,7 +66,8 @@ def application_image(version: str, works: bool, size: int) -> bytes:
         size: bytes, about.
     """
     source = resources.device_file("app.py").read_text()
-    source = re.sub(r"^VERSION = .*$", f'VERSION = "{version}"', source, flags=re.M)
+    line = f"VERSION = {json.dumps(version)}"
+    source = re.sub(r"^VERSION = .*$", lambda _: line, source, flags=re.M)
     source = re.sub(r"^WORKS = .*$", f"WORKS = {works}", source, flags=re.M)
     modules = library_modules(resources.library_dir())
     modules["app.py"] = source.encode()

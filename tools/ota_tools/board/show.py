@@ -7,24 +7,32 @@ from ota import image, journal
 from ota.errors import OtaError
 from ota_tools.board import bootloader, filesystem
 from ota_tools.board.model import Board, describe_entries
+from ota_tools.failures import Refused
 from ota_tools.partitions import Partition
 
 
 def describe(board: Board) -> dict[str, Any]:
     """Slots, otadata, journal and files, for people and for `--json`."""
     chosen = bootloader.selected(bootloader.read_entries(board.flash, board.table), board.table)
-    vfs = board.table.find("vfs")
-    files = {}
-    if vfs:
-        files = filesystem.read(board.flash.read(vfs.offset, vfs.size))
     return {
         "board": str(board.folder),
         "slots": [_slot(board, slot) for slot in board.table.ota_slots],
         "otadata": describe_entries(board),
         "boots": chosen.name if chosen else "nothing",
         "journal": _journal(board),
-        "files": [f"{path}  {len(data)} bytes" for path, data in sorted(files.items())],
+        "files": _files(board),
     }
+
+
+def _files(board: Board) -> list[str]:
+    vfs = board.table.find("vfs")
+    if vfs is None:
+        return []
+    try:
+        files = filesystem.read(board.flash.read(vfs.offset, vfs.size))
+    except Refused as e:
+        return [str(e)]
+    return [f"{path}  {len(data)} bytes" for path, data in sorted(files.items())]
 
 
 def _slot(board: Board, slot: Partition) -> str:

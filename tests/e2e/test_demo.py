@@ -1,0 +1,35 @@
+"""The demo: all of it goes well, and it can fail."""
+
+import json
+
+from ota_tools import demo
+from ota_tools.board import maker
+
+
+def run(vm, folder) -> list[demo.Step]:
+    return demo.run_demo(vm, lambda line: None, lambda step: None, folder)
+
+
+def test_every_step_is_as_it_should_be(vm, tmp_path):
+    steps = run(vm, tmp_path / "demo")
+    assert [(s.name, s.reason) for s in steps if not s.ok] == []
+    assert len(steps) >= 6
+    shown = json.loads(demo.as_json_text(steps))
+    assert set(shown["steps"][0]) == {"name", "outcome", "reason", "ok", "seconds"}
+
+
+def test_the_judge_notices_an_image_that_should_have_failed(vm, tmp_path, monkeypatch):
+    real = maker.application_image
+    monkeypatch.setattr(maker, "application_image", lambda v, works, size: real(v, True, size))
+    steps = run(vm, tmp_path / "demo")
+    failed = next(s for s in steps if not s.ok)
+    assert failed.name.startswith("1.2 fails")
+    assert "the bootloader picks ota_0" in failed.reason
+    assert steps[-1].outcome == "not run"
+
+
+def test_the_judge_notices_a_slot_with_other_contents(vm, tmp_path, monkeypatch):
+    real = demo.Judge.sha256
+    monkeypatch.setattr(demo.Judge, "sha256", lambda self, name, size: real(self, name, size - 1))
+    steps = run(vm, tmp_path / "demo")
+    assert not steps[0].ok and "does not hold 1.0" in steps[0].reason

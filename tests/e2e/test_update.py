@@ -1,0 +1,448 @@
+"""Check, download, activate over real TLS, in this process: what is taken and what is refused."""
+
+import hashlib
+import json
+import socket
+import threading
+
+import pytest
+from site_of import Site, image_of, updater
+
+from ota import trial
+from ota.errors import OtaError, SlotError
+from ota.health import status
+from ota_tools import certificates
+from ota_tools.board.flash import PowerCut
+
+
+def slot_writes(v) -> int:
+    slots = v.board.table.ota_slots
+    return sum(any(s.offset <= o.address < s.end for s in slots) for o in v.board.flash.operations)
+
+
+def refused(v, site, call=None) -> str:
+    """The code of the failure; the boot slot is as it was and no slot was touched."""
+    before = v.raw()
+    v.board.flash.operations.clear()
+    with pytest.raises(OtaError) as e:
+        (call or (lambda: updater(v).check()))()
+    assert v.raw() == before
+    assert slot_writes(v) == 0
+    return e.value.code
+
+
+def installed(v, site, image) -> None:
+    """An honest release installs, is booted and confirmed."""
+    u = updater(v)
+    release = u.check()
+    u.install(release)
+    v.reset()
+    trial.boot(port=v.port())
+    trial.confirm(v.port())
+    part = v.board.running
+    found = v.board.flash.read(part.offset, len(image))
+    assert hashlib.sha256(found).digest() == hashlib.sha256(image).digest()
+    assert status(v.port())["version"] == release.version
+
+
+def test_a_release_is_found_installed_and_confirmed(site, tmp_path):
+    v = site.device(tmp_path / "b")
+    image = image_of(5)
+    site.publish(image, "1.1", notes="fixes")
+    release = updater(v).check()
+    assert (release.version, release.sequence, release.size) == ("1.1", 1, len(image))
+    assert release.notes == "fixes"
+    installed(v, site, image)
+    assert v.entries() == ["1 VALID", "2 VALID"]
+    assert updater(v).check() is None
+
+
+def test_the_steps_can_be_taken_one_by_one(site, tmp_path):
+    v = site.device(tmp_path / "b")
+    image = image_of(5)
+    site.publish(image, "1.1")
+    u = updater(v)
+    release = u.check()
+    before = v.raw()
+    u.download(release)
+    assert v.raw() == before
+    u.activate(release)
+    assert v.selected() == "ota_1"
+
+
+def test_activate_looks_at_the_slot_again(site, tmp_path):
+    v = site.device(tmp_path / "b")
+    site.publish(image_of(5), "1.1")
+    u = updater(v)
+    release = u.check()
+    u.download(release)
+    slot = v.board.table.find("ota_1")
+    v.board.flash.load(slot.offset + 5000, bytes(1))
+    assert refused(v, site, lambda: u.activate(release)) == "readback"
+
+
+def test_status_tells_what_runs_and_how_the_last_update_ended(site, tmp_path):
+    v = site.device(tmp_path / "b")
+    before = status(v.port())
+    assert (before["running"], before["next"], before["version"]) == (0, 1, None)
+    assert (before["outcome"], before["trial"], before["config"]) == ("none", False, "")
+    site.publish(image_of(5), "1.1")
+    u = updater(v)
+    u.install(u.check())
+    between = status(v.port())
+    assert (between["running"], between["boot"]) == (0, 1)
+    v.reset()
+    trial.boot(port=v.port())
+    assert status(v.port())["trial"] is True
+    v.until_quiet(lambda: trial.self_test([("lamp", lambda: False)], port=v.port()))
+    after = status(v.port())
+    assert (after["running"], after["outcome"]) == (0, "self-test failed")
+    assert (after["reason"], after["outcome_version"]) == ("lamp: failed", "1.1")
+    assert after["refused"] == 1
+
+
+def test_progress_is_told_and_false_cancels(site, tmp_path):
+    v = site.device(tmp_path / "b")
+    image = image_of(5)
+    site.publish(image, "1.1")
+    u = updater(v)
+    release = u.check()
+    seen = []
+
+    def stop(done, total):
+        seen.append((done, total))
+        return len(seen) < 10
+
+    with pytest.raises(SlotError) as e:
+        u.install(release, stop)
+    assert e.value.code == "cancelled"
+    assert seen[-1] == (40960, len(image))
+    assert v.selected() == "ota_0"
+    assert status(v.port())["outcome"] == "cancelled"
+    installed(v, site, image)
+
+
+def test_a_download_cut_in_the_middle_goes_on_where_it_was(site, tmp_path):
+    v = site.device(tmp_path / "b")
+    image = image_of(5)
+    site.publish(image, "1.1")
+    left = 30
+
+    def cut(_):
+        nonlocal left
+        left -= 1
+        return left == 0
+
+    v.board.flash.cut_before = cut
+    u = updater(v)
+    with pytest.raises(PowerCut):
+        u.install(u.check())
+    v.board.flash.cut_before = None
+    v.power_on()
+    trial.boot(port=v.port())
+    assert v.running() == "ota_0"
+    v.board.flash.operations.clear()
+    installed(v, site, image)
+    rewritten = {o.address for o in v.board.flash.operations if o.kind == "erase"}
+    first = v.board.table.find("ota_1").offset
+    # block 0 was whole and is left alone, block 1 was being written
+    assert not [a for a in rewritten if first <= a < first + 0x10000]
+
+
+def test_every_power_cut_during_an_update_leaves_a_board_that_boots_and_updates(site, tmp_path):
+    image = image_of(5, 20000)
+    site.publish(image, "1.1")
+    count = None
+    at = 0
+    while count is None or at < count:
+        v = site.device(tmp_path / f"cut{at}")
+        done = 0
+
+        def cut(_, at=at):
+            nonlocal done
+            done += 1
+            return done == at + 1
+
+        v.board.flash.cut_before = cut
+        try:
+            u = updater(v)
+            u.install(u.check())
+            v.reset()
+            trial._boot(v.port(), 300)
+            trial.confirm(v.port())
+            count = done
+        except PowerCut:
+            pass
+        v.board.flash.cut_before = None
+        v.power_on()
+        v.until_quiet(lambda v=v: trial._boot(v.port(), 300))
+        if trial.Situation(v.port()).on_trial():
+            trial.confirm(v.port())
+        if v.running() == "ota_0":
+            installed(v, site, image)
+        assert v.running() == "ota_1", at
+        assert trial.Situation(v.port()).journal.highest == 1, at
+        v.board.close()
+        at += 1
+    assert count > 10
+
+
+# Refused: by the network
+
+
+def test_an_unreachable_server_is_an_error_that_can_be_retried(site, tmp_path):
+    v = site.device(tmp_path / "b")
+    image = image_of(5)
+    site.publish(image, "1.1")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    bad = json.loads((v.root / "ota.json").read_text())
+    bad["manifest_url"] = f"https://localhost:{port}/x.manifest"
+    good = (v.root / "ota.json").read_bytes()
+    (v.root / "ota.json").write_text(json.dumps(bad))
+    assert refused(v, site) == "unreachable"
+    (v.root / "ota.json").write_bytes(good)
+    installed(v, site, image)
+
+
+def test_a_server_of_another_authority_is_refused(site, tmp_path):
+    v = site.device(tmp_path / "b", tls_root="/other.der")
+    other = certificates.ensure(tmp_path / "other", ["localhost"])
+    (v.root / "other.der").write_bytes(other.ca_der.read_bytes())
+    site.publish(image_of(5), "1.1")
+    assert refused(v, site) == "tls-verify"
+    assert site.asked() == []
+
+
+def test_a_server_of_another_name_is_refused(tmp_path):
+    site = Site(tmp_path / "site", ("elsewhere.example",))
+    v = site.device(tmp_path / "b")
+    site.publish(image_of(5), "1.1")
+    assert refused(v, site) == "tls-verify"
+    site.server.close()
+
+
+def test_a_server_that_says_nothing_times_out(site, tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"https://localhost:{silent.getsockname()[1]}/x"
+        v = site.device(tmp_path / "b", manifest_url=url, timeout_s=1)
+        assert refused(v, site) in ("tls", "timeout")
+
+
+def test_a_missing_manifest_is_an_http_status(site, tmp_path):
+    v = site.device(tmp_path / "b")
+    assert refused(v, site) == "http-status"
+
+
+def test_an_oversized_manifest_is_refused_by_its_length(site, tmp_path):
+    v = site.device(tmp_path / "b")
+    (site.published / "virtual-esp32.manifest").write_bytes(b"x" * 20000)
+    assert refused(v, site) == "envelope-format"
+
+
+# Refused: by the rules
+
+
+def test_a_stranger_s_signature_is_refused(site, tmp_path):
+    from site_of import DATA
+
+    from ota_tools import keys
+
+    v = site.device(tmp_path / "b")
+    honest = site.signer
+    site.signer = keys.load_private(DATA / "stranger.pem")
+    site.publish(image_of(5), "1.1")
+    assert refused(v, site) == "signature"
+    site.signer = honest
+    image = image_of(6)
+    site.publish(image, "1.2")
+    installed(v, site, image)
+
+
+def test_another_product_or_board_is_refused(site, tmp_path):
+    site.publish(image_of(5), "1.1")
+    assert refused(site.device(tmp_path / "p", product="other"), site) == "wrong-product"
+    assert refused(site.device(tmp_path / "q", board="other"), site) == "wrong-board"
+
+
+def test_a_downgrade_is_refused_and_the_same_is_nothing_to_do(site, tmp_path):
+    v = site.device(tmp_path / "b")
+    site.publish(image_of(5), "1.1", sequence=5)
+    installed(v, site, image_of(5))
+    u = updater(v)
+    assert u.check() is None and u.reason == "up to date"
+    (site.published / "virtual-esp32.manifest").unlink()
+    site.publish(image_of(6), "1.0", sequence=4)
+    assert refused(v, site) == "downgrade"
+    v.esp32.NVS("ota").erase_key("journal")  # the receipt remembers it, too
+    assert refused(v, site) == "downgrade"
+
+
+def test_a_tampered_payload_is_refused_and_the_boot_slot_stays(site, tmp_path):
+    v = site.device(tmp_path / "b")
+    image = image_of(5)
+    release = site.publish(image, "1.1")
+    data = bytearray(image)
+    data[100000] ^= 1
+    release.payload_path.write_bytes(data)
+    u = updater(v)
+    found = u.check()
+    with pytest.raises(OtaError) as e:
+        u.install(found)
+    assert e.value.code == "digest-mismatch"
+    assert v.selected() == "ota_0"
+    slot = v.board.table.find("ota_1")
+    assert v.board.flash.read(slot.offset, 16) == b"\xff" * 16
+    release.payload_path.write_bytes(image)
+    installed(v, site, image)
+
+
+def test_a_payload_of_another_length_is_refused_before_any_erase(site, tmp_path):
+    v = site.device(tmp_path / "b")
+    image = image_of(5)
+    release = site.publish(image, "1.1")
+    release.payload_path.write_bytes(image + b"\x00")
+    u = updater(v)
+    found = u.check()
+    assert refused(v, site, lambda: u.install(found)) == "size-mismatch"
+
+
+def test_an_expired_manifest_is_refused(site, tmp_path):
+    v = site.device(tmp_path / "b")
+    site.publish(image_of(5), "1.1", expires=1700000000)
+    assert refused(v, site) == "expired"
+
+
+def test_a_missing_or_damaged_trust_store_is_refused(site, tmp_path):
+    v = site.device(tmp_path / "b")
+    site.publish(image_of(5), "1.1")
+    good = (v.root / "ota_trust.json").read_bytes()
+    for bad in (b"", good[:-1], good.replace(b'"number": 1', b'"number": 2'), b"x" * 20000):
+        (v.root / "ota_trust.json").write_bytes(bad)
+        assert refused(v, site) == "trust-store"
+    (v.root / "ota_trust.json").unlink()
+    assert refused(v, site) == "trust-store"
+
+
+@pytest.mark.parametrize("content", ["", "{}", "[]", '{"product":"demo"}', "{" * 3000])
+def test_a_bad_configuration_is_refused(site, tmp_path, content):
+    v = site.device(tmp_path / "b")
+    (v.root / "ota.json").write_text(content)
+    assert refused(v, site) in ("config", "files")
+
+
+# Refused: by the state
+
+
+def test_no_install_during_a_trial(site, tmp_path):
+    v = site.device(tmp_path / "b")
+    site.publish(image_of(5), "1.1")
+    u = updater(v)
+    u.install(u.check())
+    v.reset()
+    trial.boot(port=v.port())
+    site.publish(image_of(6), "1.2")
+    release = updater(v).check()  # looking is always allowed
+    assert release.version == "1.2"
+    assert refused(v, site, lambda: updater(v).install(release)) == "trial-running"
+
+
+def test_no_second_install_at_once(site, tmp_path):
+    v = site.device(tmp_path / "b")
+    site.publish(image_of(5), "1.1")
+    u = updater(v)
+    release = u.check()
+    codes = []
+
+    def again(done, total):
+        if not codes:
+            with pytest.raises(OtaError) as e:
+                updater(v).install(release)
+            codes.append(e.value.code)
+
+    u.install(release, again)
+    assert codes == ["busy"]
+
+
+def test_an_image_that_failed_is_not_offered_and_not_installed_again(site, tmp_path):
+    v = site.device(tmp_path / "b")
+    image = image_of(5)
+    site.publish(image, "1.1")
+    u = updater(v)
+    release = u.check()
+    u.install(release)
+    v.reset()
+    trial.boot(port=v.port())
+    v.until_quiet(lambda: trial.self_test([("lamp", lambda: False)], port=v.port()))
+    u = updater(v)
+    assert u.check() is None and "failed" in u.reason
+    assert refused(v, site, lambda: u.install(release)) == "refused"
+    site.publish(image, "1.1 again")
+    installed(v, site, image)
+
+
+def test_an_image_that_lost_power_is_activated_again_without_a_download(site, tmp_path):
+    v = site.device(tmp_path / "b")
+    site.publish(image_of(5), "1.1")
+    u = updater(v)
+    u.install(u.check())
+    v.reset()
+    trial.boot(port=v.port())
+    v.power_on()
+    trial.boot(port=v.port())
+    assert v.running() == "ota_0"
+    asked = len(site.asked())
+    v.board.flash.operations.clear()
+    u = updater(v)
+    u.install(u.check())
+    assert [p for p in site.asked()[asked:] if p.endswith(".bin")] == []
+    assert slot_writes(v) == 0
+    assert v.selected() == "ota_1"
+    assert trial.Situation(v.port()).journal.tries == 1
+
+
+def test_an_install_over_a_selected_slot_drops_the_selection_first(site, tmp_path):
+    v = site.device(tmp_path / "b")
+    site.publish(image_of(5), "1.1")
+    u = updater(v)
+    u.install(u.check())
+    assert v.selected() == "ota_1"
+    site.publish(image_of(6), "1.2")
+    v.board.flash.cut_before = lambda o: (
+        v.board.table.find("ota_1").offset <= o.address < (v.board.table.find("ota_1").end)
+    )
+    with pytest.raises(PowerCut):
+        u = updater(v)
+        u.install(u.check())
+    assert v.selected() == "ota_0"
+
+
+def test_a_journal_that_cannot_be_written_leaves_the_boot_slot(site, tmp_path, monkeypatch):
+    v = site.device(tmp_path / "b")
+    site.publish(image_of(5), "1.1")
+    u = updater(v)
+    release = u.check()
+    u.download(release)
+    before = v.selected()
+    monkeypatch.setattr(v.esp32.NVS, "set_blob", lambda *a: (_ for _ in ()).throw(OSError(-4357)))
+    with pytest.raises(OtaError) as e:
+        u.activate(release)
+    assert e.value.code == "nvs"
+    assert v.selected() == before
+
+
+def test_five_journal_writes_per_update(site, tmp_path):
+    v = site.device(tmp_path / "b")
+    image = image_of(5)
+    site.publish(image, "1.1")
+    installed(v, site, image)
+    assert trial.Situation(v.port()).journal.generation == 5
+
+
+def test_nothing_is_left_open_after_a_failure(site, tmp_path):
+    v = site.device(tmp_path / "b")
+    before = threading.active_count()
+    for _ in range(5):
+        assert refused(v, site) == "http-status"
+    assert threading.active_count() <= before + 1

@@ -1,0 +1,233 @@
+"""otadata step by step, as official firmware and the real bootloader wrote it (docs/board.md)."""
+
+import binascii
+import struct
+
+import pytest
+from virtual import BLANK, IMAGE_B, Virtual
+
+from ota import otadata
+
+NEW, PENDING, VALID, INVALID, ABORTED = range(5)
+
+
+def record(text: str) -> str:
+    """`2 NEW` -> the 32 bytes of the record in hex, built without the code under test."""
+    if text == "-":
+        return "ff" * 32
+    seq, name = text.split()
+    state = ("NEW", "PENDING", "VALID", "INVALID", "ABORTED").index(name)
+    crc = binascii.crc32(struct.pack("<I", int(seq)), 0xFFFFFFFF)
+    return struct.pack("<I20sII", int(seq), b"\xff" * 20, state, crc).hex()
+
+
+# step, action, runs, BOOT, entry 0, entry 1; set_boot of the older ESP-IDF.
+STEPS = [
+    ("1 first boot", "power", "ota_0", "ota_0", "1 VALID", "-"),
+    ("2 ota_1 written", "write", "ota_0", "ota_0", "1 VALID", "-"),
+    ("3 set_boot(ota_1)", "set ota_1", "ota_0", "ota_1", "1 VALID", "2 NEW"),
+    ("4 reset", "reset", "ota_1", "ota_1", "1 VALID", "2 PENDING"),
+    ("5 reset without mark", "reset", "ota_0", "ota_0", "1 VALID", "2 ABORTED"),
+    ("5b mark on ota_0", "mark", "ota_0", "ota_0", "1 VALID", "2 ABORTED"),
+    ("5c another reset", "reset", "ota_0", "ota_0", "1 VALID", "2 ABORTED"),
+    ("6 set_boot(ota_1) again", "set ota_1", "ota_0", "ota_1", "1 VALID", "2 NEW"),
+    ("7 reset", "reset", "ota_1", "ota_1", "1 VALID", "2 PENDING"),
+    ("8 mark valid", "mark", "ota_1", "ota_1", "1 VALID", "2 VALID"),
+    ("8b twice", "mark", "ota_1", "ota_1", "1 VALID", "2 VALID"),
+    ("9 reset", "reset", "ota_1", "ota_1", "1 VALID", "2 VALID"),
+    ("9b power cycle", "power", "ota_1", "ota_1", "1 VALID", "2 VALID"),
+    ("10 set_boot(running)", "set ota_1", "ota_1", "ota_1", "2 NEW", "2 VALID"),
+    ("10b reset", "reset", "ota_1", "ota_1", "2 PENDING", "2 VALID"),
+    ("10c reset without mark", "reset", "ota_1", "ota_1", "2 ABORTED", "2 VALID"),
+    ("11 back", "set ota_0", "ota_1", "ota_0", "3 NEW", "2 VALID"),
+    ("11 reset", "reset", "ota_0", "ota_0", "3 PENDING", "2 VALID"),
+    ("11 mark", "mark", "ota_0", "ota_0", "3 VALID", "2 VALID"),
+    ("12 set_boot(ota_1)", "set ota_1", "ota_0", "ota_1", "3 VALID", "4 NEW"),
+    ("12b set_boot(ota_0) to cancel", "set ota_0", "ota_0", "ota_0", "5 NEW", "4 NEW"),
+    ("12c reset", "reset", "ota_0", "ota_0", "5 PENDING", "4 NEW"),
+    ("12d reset without mark", "reset", "ota_1", "ota_1", "5 ABORTED", "4 PENDING"),
+]
+
+# The same up to the cancel, which newer ESP-IDF does in place, then on from there.
+IN_PLACE = [
+    *STEPS[:13],
+    ("10 set_boot(running)", "set ota_1", "ota_1", "ota_1", "1 VALID", "2 NEW"),
+    ("10b reset", "reset", "ota_1", "ota_1", "1 VALID", "2 PENDING"),
+    ("10c reset without mark", "reset", "ota_0", "ota_0", "1 VALID", "2 ABORTED"),
+    ("11 set_boot(running)", "set ota_0", "ota_0", "ota_0", "1 NEW", "2 ABORTED"),
+    ("11 reset", "reset", "ota_0", "ota_0", "1 PENDING", "2 ABORTED"),
+    ("11 mark", "mark", "ota_0", "ota_0", "1 VALID", "2 ABORTED"),
+]
+
+
+@pytest.mark.parametrize("in_place", [False, True])
+def test_otadata_goes_through_the_measured_steps_byte_by_byte(tmp_path, in_place):
+    v = Virtual(tmp_path / "b", in_place=in_place)
+    assert v.raw() == [record("-"), record("-")]
+    partition = v.esp32.Partition
+    actions = {
+        "power": v.power_on,
+        "reset": v.reset,
+        "write": lambda: v.put("ota_1", IMAGE_B),
+        "mark": partition.mark_app_valid_cancel_rollback,
+        "set ota_0": lambda: partition("ota_0").set_boot(),
+        "set ota_1": lambda: partition("ota_1").set_boot(),
+    }
+    for step, action, runs, boot, first, second in IN_PLACE if in_place else STEPS:
+        actions[action]()
+        found = (v.running(), v.selected(), v.raw())
+        assert found == (runs, boot, [record(first), record(second)]), step
+
+
+def updated(tmp_path) -> Virtual:
+    """5 VALID / 6 NEW, ota_0 running: step 13 of the measurement."""
+    v = Virtual(tmp_path / "b")
+    v.put("ota_1", IMAGE_B)
+    v.set_entries(otadata.encode(5, VALID), BLANK)
+    v.power_on()
+    v.esp32.Partition("ota_1").set_boot()
+    assert v.raw() == [record("5 VALID"), record("6 NEW")]
+    return v
+
+
+def test_a_power_cut_while_pending_rolls_back(tmp_path):
+    v = updated(tmp_path)
+    v.power_on()
+    assert (v.running(), v.raw()) == ("ota_1", [record("5 VALID"), record("6 PENDING")])
+    v.power_on()
+    assert (v.running(), v.raw()) == ("ota_0", [record("5 VALID"), record("6 ABORTED")])
+
+
+def test_a_corrupt_selected_slot_falls_back_and_keeps_its_record_for_one_boot(tmp_path):
+    v = updated(tmp_path)
+    slot = v.board.table.find("ota_1")
+    v.board.flash.load(
+        slot.offset + 5000, bytes([v.board.flash.read(slot.offset + 5000, 1)[0] ^ 1])
+    )
+    v.power_on()
+    assert (v.running(), v.selected()) == ("ota_0", "ota_1")
+    assert v.raw() == [record("5 VALID"), record("6 PENDING")]
+    assert "E boot: OTA app partition slot 1 is not bootable" in v.board.messages
+    v.reset()
+    assert (v.running(), v.selected()) == ("ota_0", "ota_0")
+    assert v.raw() == [record("5 VALID"), record("6 ABORTED")]
+    with pytest.raises(OSError, match="-5379") as e:
+        v.esp32.Partition("ota_1").set_boot()
+    assert e.value.args == (-5379, "ESP_ERR_OTA_VALIDATE_FAILED")
+    assert v.raw() == [record("5 VALID"), record("6 ABORTED")]
+
+
+def test_a_mark_after_a_fallback_marks_the_corrupt_slot(tmp_path):
+    v = updated(tmp_path)
+    v.put("ota_1", b"")
+    v.power_on()
+    v.esp32.Partition.mark_app_valid_cancel_rollback()
+    assert v.raw()[1] == record("6 VALID")
+    v.reset()
+    assert v.running() == "ota_0"
+
+
+def test_two_aborted_records_boot_the_first_slot_and_stay(tmp_path):
+    v = updated(tmp_path)
+    v.set_entries(otadata.encode(3, ABORTED), otadata.encode(2, ABORTED))
+    v.power_on()
+    assert (v.running(), v.raw()) == ("ota_0", [record("3 ABORTED"), record("2 ABORTED")])
+
+
+def test_when_the_active_record_is_erased_the_older_one_wins(tmp_path):
+    v = updated(tmp_path)
+    v.set_entries(otadata.encode(5, VALID), BLANK)
+    v.power_on()
+    assert v.running() == "ota_0"
+
+
+def test_when_both_records_are_erased_the_first_slot_boots_and_gets_a_record(tmp_path):
+    v = updated(tmp_path)
+    v.set_entries(BLANK, BLANK)
+    v.power_on()
+    assert (v.running(), v.raw()) == ("ota_0", [record("1 VALID"), record("-")])
+
+
+def test_a_record_with_a_wrong_crc_loses(tmp_path):
+    v = updated(tmp_path)
+    v.set_entries(otadata.encode(5, VALID), otadata.encode(6, VALID)[:28] + bytes(4))
+    v.power_on()
+    assert v.running() == "ota_0"
+    v.set_entries(otadata.encode(5, VALID), otadata.encode(6, VALID)[:4] + b"\xff" * 28)
+    v.power_on()
+    assert v.running() == "ota_0"
+
+
+def test_two_wrong_crcs_try_all_partitions_and_are_not_repaired(tmp_path):
+    v = updated(tmp_path)
+    broken = [otadata.encode(5, VALID)[:28] + bytes(4), otadata.encode(6, VALID)[:28] + bytes(4)]
+    v.set_entries(*broken)
+    v.power_on()
+    assert (v.running(), v.raw()) == ("ota_0", [entry.hex() for entry in broken])
+    assert any("will try all partitions" in line for line in v.board.messages)
+    with pytest.raises(OSError, match="ESP_FAIL") as e:
+        v.esp32.Partition.mark_app_valid_cancel_rollback()
+    assert e.value.args == (1, "ESP_FAIL")
+    v.esp32.Partition("ota_1").set_boot()
+    assert v.raw()[0] == record("2 NEW")
+    v.reset()
+    assert (v.running(), v.raw()[0]) == ("ota_1", record("2 PENDING"))
+    v.reset()
+    assert (v.running(), v.raw()[0]) == ("ota_0", record("2 ABORTED"))
+
+
+def test_selecting_the_old_slot_from_a_pending_one_and_never_marking_ends_in_the_first_slot(
+    tmp_path,
+):
+    v = Virtual(tmp_path / "b")
+    v.put("ota_1", IMAGE_B)
+    v.power_on()
+    v.esp32.Partition("ota_1").set_boot()
+    v.reset()
+    v.esp32.Partition("ota_0").set_boot()
+    assert v.raw() == [record("3 NEW"), record("2 PENDING")]
+    v.reset()
+    assert (v.running(), v.raw()) == ("ota_0", [record("3 PENDING"), record("2 ABORTED")])
+    v.reset()
+    assert (v.running(), v.raw()) == ("ota_0", [record("3 ABORTED"), record("2 ABORTED")])
+
+
+def test_clearing_the_crc_of_a_record_makes_the_other_one_boot(tmp_path):
+    for pending in (False, True):
+        v = updated(tmp_path / str(pending))
+        if pending:
+            v.reset()
+            assert v.running() == "ota_1"
+        part = v.esp32.Partition.find(1, subtype=0)[0]
+        part.writeblocks(1, bytes(4), 28)
+        assert v.selected() == "ota_0"
+        v.reset()
+        assert v.running() == "ota_0"
+        state = ABORTED if pending else NEW
+        assert v.raw()[1] == otadata.encode(6, state)[:28].hex() + "00000000"
+
+
+def test_a_record_programmed_seq_last_changes_nothing_until_seq_is_there(tmp_path):
+    v = Virtual(tmp_path / "b")
+    v.put("ota_1", IMAGE_B)
+    v.power_on()
+    part = v.esp32.Partition.find(1, subtype=0)[0]
+    wanted = otadata.encode(2, NEW)
+    part.ioctl(6, 1)
+    part.writeblocks(1, wanted[24:], 24)
+    assert v.selected() == "ota_0"
+    part.writeblocks(1, wanted[:4], 0)
+    assert v.selected() == "ota_1"
+    v.reset()
+    assert (v.running(), v.raw()[1]) == ("ota_1", record("2 PENDING"))
+
+
+def test_a_bootloader_without_rollback_leaves_the_record_new(tmp_path):
+    v = Virtual(tmp_path / "b", rollback=False)
+    v.put("ota_1", IMAGE_B)
+    v.power_on()
+    v.esp32.Partition("ota_1").set_boot()
+    v.reset()
+    assert (v.running(), v.raw()[1]) == ("ota_1", record("2 NEW"))
+    v.reset()
+    assert v.running() == "ota_1"

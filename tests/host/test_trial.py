@@ -1,0 +1,447 @@
+"""Boot, trial, confirm, rollback: each row of the state table, on the board's model."""
+
+import hashlib
+
+import pytest
+from virtual import BLANK, FACTORY_TABLE, IMAGE_A, IMAGE_B, Virtual
+
+from ota import journal as jr
+from ota import otadata, trial
+from ota.errors import OtaError
+from ota_tools.board.model import DEEP_SLEEP, HARD, POWER_ON, SOFT, WATCHDOG, BoardReset
+
+DIGEST = hashlib.sha256(IMAGE_B).digest()
+SEQUENCE = 2
+
+
+@pytest.fixture
+def v(tmp_path) -> Virtual:
+    made = Virtual(tmp_path / "b")
+    made.power_on()
+    return made
+
+
+def remembered(v: Virtual) -> jr.Journal:
+    return trial.Situation(v.port()).journal
+
+
+def install(v: Virtual, state: int = jr.ACTIVATED) -> None:
+    """Image B in the next slot, selected, with the journal that the updater leaves."""
+    v.put("ota_1", IMAGE_B)
+    journal = remembered(v)
+    journal.start(1, SEQUENCE, DIGEST, IMAGE_B[:16], "1.1")
+    v.port().select(v.esp32.Partition("ota_1"))
+    journal.state = state
+    trial.save_journal(v.port(), journal)
+
+
+def boot(v: Virtual) -> int:
+    """boot.py, with every reset that it asks for."""
+    trial.fault = ""
+    resets = v.until_quiet(lambda: _boot(v))
+    assert trial.fault == ""
+    return resets
+
+
+def _boot(v: Virtual) -> None:
+    # BoardReset is no Exception, so it comes through `boot()` as a reset would.
+    trial.boot(port=v.port())
+
+
+def on_trial(v: Virtual) -> bool:
+    return trial.Situation(v.port()).on_trial()
+
+
+def start_trial(v: Virtual) -> None:
+    install(v)
+    v.reset()
+    boot(v)
+    assert v.running() == "ota_1" and on_trial(v)
+
+
+def self_test(v: Virtual, checks: list) -> int:
+    return v.until_quiet(lambda: trial.self_test(checks, port=v.port()))
+
+
+# VALID, RUNNING = BOOT
+
+
+def test_a_confirmed_image_boots_without_writing_anything(v):
+    v.board.flash.operations.clear()
+    assert boot(v) == 0
+    assert v.board.flash.operations == []
+    assert v.board.nvs() == {}
+    assert v.board.watchdog_at is None
+
+
+def test_a_confirmed_image_returns_from_its_self_test_at_once(v):
+    assert self_test(v, [("never asked", lambda: 1 / 0)]) == 0
+
+
+# PENDING, RUNNING = BOOT
+
+
+def test_a_new_image_is_on_trial_under_the_watchdog(v, capsys):
+    start_trial(v)
+    assert remembered(v).state == jr.TRIAL
+    assert v.board.watchdog_at is not None
+    assert "trial" in capsys.readouterr().out
+
+
+def test_a_passed_self_test_confirms(v):
+    start_trial(v)
+    assert self_test(v, [("network", lambda: True), ("app", lambda: 1)]) == 0
+    assert v.entries() == ["1 VALID", "2 VALID"]
+    found = remembered(v)
+    assert (found.state, found.outcome, found.highest) == (jr.NONE, jr.CONFIRMED, SEQUENCE)
+    assert not on_trial(v)
+    v.reset()
+    assert boot(v) == 0 and v.running() == "ota_1"
+
+
+def test_an_async_check_is_awaited(v):
+    async def good():
+        return True
+
+    async def bad():
+        return False
+
+    start_trial(v)
+    assert self_test(v, [("good", good), ("bad", bad)]) == 1
+    assert v.running() == "ota_0"
+    assert remembered(v).reason == "bad: failed"
+
+
+@pytest.mark.parametrize("check", [lambda: False, lambda: None, lambda: 1 / 0])
+def test_a_failed_self_test_rolls_back_and_refuses_the_image(v, check):
+    start_trial(v)
+    assert self_test(v, [("fine", lambda: True), ("sensor", check)]) == 1
+    boot(v)
+    assert v.running() == "ota_0" and not on_trial(v)
+    found = remembered(v)
+    assert (found.outcome, found.version) == (jr.TEST_FAILED, "1.1")
+    assert found.reason.startswith("sensor: ")
+    assert found.is_refused(DIGEST, SEQUENCE) and not found.is_refused(DIGEST, SEQUENCE + 1)
+    assert found.highest == 0
+
+
+def test_an_image_that_asks_for_rollback_is_refused(v):
+    start_trial(v)
+    assert v.until_quiet(lambda: _rollback_once(v)) == 1
+    assert v.running() == "ota_0"
+    found = remembered(v)
+    assert (found.outcome, found.reason) == (jr.ROLLED_BACK, "by hand")
+    assert found.is_refused(DIGEST, SEQUENCE)
+
+
+@pytest.mark.parametrize(
+    ("cause", "outcome", "boots"),
+    [(HARD, jr.CRASHED, 2), (WATCHDOG, jr.WATCHDOG, 2), (POWER_ON, jr.POWER_LOST, 3)],
+)
+def test_an_image_that_resets_unconfirmed_is_refused_after_its_tries(v, cause, outcome, boots):
+    for tries in range(1, boots + 1):
+        start_trial(v)
+        v.reset(cause)
+        boot(v)
+        assert v.running() == "ota_0"
+        found = remembered(v)
+        assert (found.outcome, found.tries, found.state) == (outcome, tries, jr.NONE)
+        assert found.is_refused(DIGEST, SEQUENCE) == (tries == boots)
+
+
+def test_an_image_that_dies_before_boot_py_counts_as_tried(v):
+    install(v)
+    v.reset()  # the new image starts and never reaches boot.py
+    v.reset(HARD)
+    boot(v)
+    assert v.running() == "ota_0"
+    assert (remembered(v).outcome, remembered(v).crashes) == (jr.CRASHED, 1)
+
+
+def test_a_soft_reset_neither_ends_nor_prolongs_the_trial(v):
+    start_trial(v)
+    armed = v.board.watchdog_at
+    v.board.cause = SOFT
+    boot(v)
+    assert on_trial(v) and v.board.watchdog_at == armed
+
+
+def test_confirm_twice_is_harmless(v):
+    start_trial(v)
+    trial.confirm(v.port())
+    generation = remembered(v).generation
+    trial.confirm(v.port())
+    assert remembered(v).generation == generation
+
+
+def test_confirm_parks_the_watchdog(v):
+    start_trial(v)
+    before = v.board.watchdog_at
+    trial.confirm(v.port())
+    assert v.board.watchdog_at > before + 3600
+
+
+# A confirm that was cut
+
+
+def test_a_confirm_cut_before_the_mark_is_finished_by_the_next_attempt(v):
+    start_trial(v)
+    journal = remembered(v)
+    journal.state = jr.CONFIRMING
+    trial.save_journal(v.port(), journal)
+    v.reset(POWER_ON)  # the bootloader makes it ABORTED and boots the old image
+    assert v.running() == "ota_0"
+    assert boot(v) == 1
+    assert v.running() == "ota_1" and not on_trial(v)
+    assert v.entries()[1] == "2 VALID"
+    assert (remembered(v).highest, remembered(v).tries) == (SEQUENCE, 0)
+
+
+def test_a_confirm_cut_while_marking_costs_no_try(v):
+    start_trial(v)
+    journal = remembered(v)
+    journal.state = jr.CONFIRMING
+    trial.save_journal(v.port(), journal)
+    v.set_entries(otadata.encode(1, otadata.VALID), BLANK)  # erased, not yet written
+    v.reset(POWER_ON)
+    boot(v)
+    assert v.running() == "ota_1" and not on_trial(v)
+    assert remembered(v).outcome == jr.CONFIRMED
+
+
+def test_a_confirm_cut_after_the_mark_is_closed_at_the_next_boot(v):
+    start_trial(v)
+    journal = remembered(v)
+    journal.state = jr.CONFIRMING
+    trial.save_journal(v.port(), journal)
+    v.port().mark_valid()
+    v.reset()
+    boot(v)
+    assert v.running() == "ota_1"
+    assert (remembered(v).state, remembered(v).highest) == (jr.NONE, SEQUENCE)
+
+
+def test_an_image_that_somebody_else_marked_valid_counts_as_confirmed(v):
+    start_trial(v)
+    v.port().mark_valid()
+    v.reset()
+    boot(v)
+    assert (remembered(v).outcome, remembered(v).highest) == (jr.CONFIRMED, SEQUENCE)
+
+
+def test_a_selection_whose_record_was_lost_costs_no_try(v):
+    install(v)
+    v.set_entries(otadata.encode(1, otadata.VALID), BLANK)  # cut in the bootloader's own write
+    v.reset(POWER_ON)
+    boot(v)
+    assert v.running() == "ota_0"
+    assert (remembered(v).tries, remembered(v).state) == (0, jr.NONE)
+
+
+# NEW, RUNNING = BOOT: a bootloader without rollback
+
+
+@pytest.fixture
+def old(tmp_path) -> Virtual:
+    made = Virtual(tmp_path / "old", rollback=False)
+    made.power_on()
+    return made
+
+
+def test_without_a_rollback_bootloader_the_library_watches(old):
+    start_trial(old)
+    assert old.entries()[1] == "2 NEW"
+    assert self_test(old, [("app", lambda: True)]) == 0
+    assert old.entries()[1] == "2 VALID" and remembered(old).highest == SEQUENCE
+
+
+@pytest.mark.parametrize("cause", [POWER_ON, HARD, WATCHDOG])
+def test_without_a_rollback_bootloader_one_unconfirmed_reset_goes_back(old, cause):
+    start_trial(old)
+    old.reset(cause)
+    assert old.running() == "ota_1"
+    assert boot(old) == 1
+    assert old.running() == "ota_0" and not on_trial(old)
+    assert remembered(old).tries == 1
+
+
+def test_without_a_rollback_bootloader_a_wake_from_deep_sleep_is_no_failure(old):
+    start_trial(old)
+    generation = remembered(old).generation
+    old.reset(DEEP_SLEEP)
+    assert boot(old) == 0
+    assert on_trial(old) and remembered(old).generation == generation
+    assert old.board.watchdog_at is not None
+
+
+def test_without_a_rollback_bootloader_a_failed_self_test_goes_back(old):
+    start_trial(old)
+    assert self_test(old, [("app", lambda: False)]) == 1
+    assert old.running() == "ota_0" and remembered(old).is_refused(DIGEST, SEQUENCE)
+
+
+# Anything else, RUNNING = BOOT: a torn record
+
+
+def torn(v: Virtual) -> None:
+    record = otadata.encode(2, otadata.UNDEFINED)
+    v.set_entries(otadata.encode(1, otadata.VALID), record)
+
+
+def test_a_torn_record_is_a_trial_where_the_journal_knows_the_image(v):
+    install(v)
+    torn(v)
+    v.reset()
+    boot(v)
+    assert v.running() == "ota_1" and on_trial(v)
+    trial.confirm(v.port())
+    assert v.entries()[1] == "2 VALID"
+
+
+def test_a_torn_record_is_normal_where_the_journal_knows_nothing(v):
+    v.put("ota_1", IMAGE_B)
+    torn(v)
+    v.reset()
+    assert boot(v) == 0
+    assert v.running() == "ota_1" and not on_trial(v)
+
+
+# RUNNING and BOOT differ
+
+
+def test_a_selected_image_that_was_not_booted_gets_one_reset(v):
+    install(v)
+    assert v.running() == "ota_0" and v.selected() == "ota_1"  # deep sleep, or a soft reset
+    assert boot(v) == 1
+    assert v.running() == "ota_1" and on_trial(v)
+
+
+def test_a_selection_that_a_reset_does_not_boot_is_dropped(v):
+    install(v)
+    journal = remembered(v)
+    journal.resets = 1
+    trial.save_journal(v.port(), journal)
+    assert boot(v) == 0
+    assert v.selected() == "ota_0"
+
+
+def test_an_image_that_does_not_load_is_refused_and_its_record_dropped(v):
+    install(v)
+    slot = v.board.table.find("ota_1")
+    v.board.flash.load(slot.offset + 5000, bytes(4))
+    v.reset()
+    assert v.running() == "ota_0" and v.selected() == "ota_1"
+    boot(v)
+    assert v.selected() == "ota_0"
+    found = remembered(v)
+    assert found.outcome == jr.NOT_LOADED and found.is_refused(DIGEST, SEQUENCE)
+    v.reset()
+    assert v.running() == "ota_0" and boot(v) == 0
+
+
+@pytest.mark.parametrize("state", [otadata.VALID, otadata.UNDEFINED])
+def test_an_old_breakage_is_dropped(v, state):
+    v.set_entries(otadata.encode(1, otadata.VALID), otadata.encode(2, state))
+    v.reset()
+    assert v.running() == "ota_0" and v.selected() == "ota_1"
+    boot(v)
+    assert v.selected() == "ota_0"
+
+
+# No valid record
+
+
+def test_without_a_valid_record_the_running_slot_is_selected_again(v):
+    broken = otadata.encode(5, otadata.VALID)[:28] + bytes(4)
+    v.set_entries(broken, broken)
+    v.reset()
+    assert boot(v) == 1
+    assert v.running() == "ota_0" and not on_trial(v)
+    assert "VALID" in v.entries()[0]
+    v.reset()
+    assert boot(v) == 0
+
+
+def test_a_factory_board_boots_and_is_never_on_trial(tmp_path):
+    v = Virtual(tmp_path / "f", FACTORY_TABLE)
+    v.power_on()
+    trial.fault = ""
+    trial.boot(port=v.port())
+    assert "no-slots" in trial.fault
+    trial.self_test([("never asked", lambda: 1 / 0)], port=v.port())
+
+
+# boot() never raises
+
+
+def test_boot_survives_a_corrupt_journal(v):
+    v.esp32.NVS("ota").set_blob("journal", b"\x01" * 256)
+    assert boot(v) == 0
+    v.esp32.NVS("ota").set_blob("journal", b"short")
+    assert boot(v) == 0
+
+
+def test_boot_survives_a_journal_erased_in_the_trial(v):
+    start_trial(v)
+    v.esp32.NVS("ota").erase_key("journal")
+    assert boot(v) == 0 and on_trial(v)
+    trial.confirm(v.port())
+    assert v.entries()[1] == "2 VALID"
+
+
+def test_boot_keeps_whatever_goes_wrong_for_status(v):
+    class Broken:
+        def slots(self):
+            raise RuntimeError("nothing works")
+
+    trial.fault = ""
+    trial.boot(port=Broken())
+    assert trial.fault == "RuntimeError nothing works"
+    trial.fault = ""
+
+
+# Rollback by hand
+
+
+def test_rollback_by_hand_returns_to_the_other_image_and_refuses_this_one(v):
+    start_trial(v)
+    trial.confirm(v.port())
+    (v.root / "ota_receipts.json").write_text(
+        '{"format":1,"slots":{"1":{"sha256":"%s","size":9000,"version":"1.1","sequence":2}}}'
+        % DIGEST.hex()
+    )
+    assert v.until_quiet(lambda: _rollback_once(v)) == 1
+    assert v.running() == "ota_0" and not on_trial(v)
+    found = remembered(v)
+    assert found.is_refused(DIGEST, SEQUENCE) and found.highest == SEQUENCE
+    assert (found.outcome, found.version) == (jr.ROLLED_BACK, "1.1")
+
+
+def _rollback_once(v: Virtual) -> None:
+    if v.running() == "ota_1":
+        trial.rollback("by hand", port=v.port())
+
+
+def test_rollback_is_refused_where_nothing_sound_is_left(v):
+    with pytest.raises(OtaError) as e:
+        trial.rollback(port=v.port())
+    assert e.value.code == "no-rollback"
+    start_trial(v)
+    trial.confirm(v.port())
+    v.put("ota_0", IMAGE_A[:-1])
+    with pytest.raises(OtaError) as e:
+        trial.rollback(port=v.port())
+    assert e.value.code == "no-rollback"
+    v.reset()
+    assert v.running() == "ota_1"
+
+
+def test_the_state_table_has_an_action_for_everything():
+    states = [*range(6), otadata.UNDEFINED, jr.NO_RECORD, jr.OTHER]
+    for state in states:
+        for same in (True, False):
+            assert jr.action(state, same) in range(8)
+
+
+def test_a_reset_is_nothing_that_the_library_could_catch():
+    assert not issubclass(BoardReset, Exception)
