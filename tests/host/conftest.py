@@ -1,0 +1,97 @@
+"""Keys of tests/data/openssl, a trust store, an image, and the command run in this process."""
+
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from ota_tools import cli, keys
+from ota_tools import trust as trust_store
+from ota_tools.board.image_maker import make_image
+
+OPENSSL = Path(__file__).parents[1] / "data" / "openssl"
+
+
+@dataclass
+class Call:
+    """What a call of `ota` gave."""
+
+    code: int
+    out: str
+    err: str
+
+    def json(self):
+        assert self.code == 0, self.err
+        return json.loads(self.out)
+
+    def line(self):
+        """The one line of a failure."""
+        assert self.code != 0
+        assert "Traceback" not in self.err
+        assert self.err.startswith("ota: ") and self.err.count("\n") == 1, self.err
+        return self.err.strip()
+
+
+@pytest.fixture(scope="session")
+def pem():
+    """name -> path of a key: root, root2, release, stranger. Making keys is slow."""
+    return lambda name: OPENSSL / f"{name}.pem"
+
+
+@pytest.fixture(scope="session")
+def root_key(pem):
+    return keys.load_private(pem("root"))
+
+
+@pytest.fixture(scope="session")
+def release_key(pem):
+    return keys.load_private(pem("release"))
+
+
+@pytest.fixture(scope="session")
+def stranger_key(pem):
+    return keys.load_private(pem("stranger"))
+
+
+@pytest.fixture(scope="session")
+def trust(root_key, release_key):
+    """A trust store that believes root and release."""
+    return trust_store.make_first([root_key], [release_key.public_key()])
+
+
+@pytest.fixture(scope="session")
+def app():
+    """An image of 200000 bytes: more than three blocks, the last one short."""
+    return make_image({"app.py": b"print(1)\n"}, 200_000, "app")
+
+
+@pytest.fixture
+def ota(monkeypatch, capsys):
+    """Run `ota` with these arguments, as its script would."""
+
+    def run(*args):
+        monkeypatch.setattr(sys, "argv", ["ota", *map(str, args)])
+        capsys.readouterr()
+        code = 0
+        try:
+            cli.main()
+        except SystemExit as e:
+            code = e.code or 0
+        return Call(code, *capsys.readouterr())
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def snapshot():
+    """folder -> name and contents of everything in it, to be compared."""
+
+    def look(folder):
+        return {
+            str(path.relative_to(folder)): path.read_bytes() if path.is_file() else None
+            for path in sorted(folder.rglob("*"))
+        }
+
+    return look
