@@ -63,7 +63,7 @@ def trust(root_key, release_key):
 
 @pytest.fixture(scope="session")
 def app():
-    """An image of 200000 bytes: more than three blocks, the last one short."""
+    """An image of more than 200000 bytes: several blocks, the last one short."""
     return make_image({"app.py": b"print(1)\n"}, 200_000, "app")
 
 

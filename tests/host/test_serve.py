@@ -3,7 +3,6 @@
 import hashlib
 import http.client
 import os
-import shutil
 import socket
 import ssl
 import stat
@@ -408,7 +407,6 @@ def test_port_in_use_is_said(server, folder, paths):
         serve.Server(folder, paths.server_pem, paths.server_key, port=server.port)
 
 
-@pytest.mark.skipif(not shutil.which("curl"), reason="no curl here")
 def test_curl_resumes_a_download(server, paths, tmp_path):
     part = tmp_path / "part"
     part.write_bytes(BODY[:1000])
@@ -420,7 +418,6 @@ def test_curl_resumes_a_download(server, paths, tmp_path):
     assert requests(server, 1)[0].range == "bytes=1000-"
 
 
-@pytest.mark.skipif(not shutil.which("openssl"), reason="no openssl here")
 def test_openssl_verifies_the_server_strictly(paths):
     command = ["openssl", "verify", "-x509_strict", "-purpose", "sslserver"]
     command += ["-verify_ip", "127.0.0.1", "-CAfile", paths.ca_pem, paths.server_pem]

@@ -4,6 +4,7 @@ import hashlib
 import json
 
 from fakes import read_data
+
 from ota.jws import signing_digest
 from ota.strict import b64url_decode, b64url_encode
 

@@ -5,6 +5,7 @@ import hashlib
 import json
 
 from fakes import read_data
+
 from ota.rsa import verify
 
 

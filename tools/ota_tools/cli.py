@@ -103,6 +103,15 @@ def _bytes(path: Path) -> bytes:
         raise Usage(f"{path}: {e.strerror}") from e
 
 
+def _store(path: Path) -> bytes:
+    data = _bytes(path)
+    try:
+        device_trust.load(data)
+    except OtaError as e:
+        raise Refused(f"the trust store {path} is none: {e}") from e
+    return data
+
+
 @click.group()
 @click.version_option(package_name="esp32-ota")
 def cli() -> None:
@@ -250,7 +259,7 @@ def release(
         min_sequence,
         int(time.time()) + expires_days * 86400 if expires_days else 0,
         notes,
-        _bytes(trust) if trust else None,
+        _store(trust) if trust else None,
     )
     about = inspect_file(made.manifest_path, trust)
     _show({**about, "file": str(made.manifest_path), "payload": str(made.payload_path)}, as_json)
@@ -374,11 +383,7 @@ def board_new(
     from ota_tools.release import check_names
 
     check_names(product, board_name, version)
-    store = _bytes(trust)
-    try:
-        device_trust.load(store)
-    except OtaError as e:
-        raise Refused(f"the trust store {trust} is none: {e}") from e
+    store = _store(trust)
     if image:
         app = firmware.app_image(_bytes(image))
     else:

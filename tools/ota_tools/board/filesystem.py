@@ -18,10 +18,10 @@ def build(size: int, files: dict[str, bytes]) -> bytes:
                 fs.makedirs(folder, exist_ok=True)
             with fs.open(path, "wb") as file:
                 file.write(data)
-        except LittleFSError as e:
+        except (LittleFSError, OSError) as e:
             total = sum(map(len, files.values()))
             raise Refused(
-                f"{path} does not go into the file system: {e.name}; "
+                f"{path} does not go into the file system: {_why(e)}; "
                 f"{total} bytes of files, {size} of file system"
             ) from e
     return bytes(fs.context.buffer)
@@ -45,6 +45,10 @@ def read(data: bytes) -> dict[str, bytes]:
                 path = f"{root.rstrip('/')}/{name}"
                 with fs.open(path, "rb") as file:
                     files[path] = file.read()
-    except LittleFSError as e:
-        raise Refused(f"no readable littlefs: {e.name}") from e
+    except (LittleFSError, OSError) as e:
+        raise Refused(f"no readable littlefs: {_why(e)}") from e
     return files
+
+
+def _why(e: LittleFSError | OSError) -> str:
+    return str(e.name) if isinstance(e, LittleFSError) else type(e).__name__

@@ -1,0 +1,397 @@
+"""The command: a newcomer's way through it, exit codes, and failures of one line."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ota.strict import loads
+from ota_tools import cli, keys
+from ota_tools.board import filesystem
+from ota_tools.board.image_maker import make_image
+from ota_tools.board.model import Board
+from ota_tools.failures import Failure, MissingTool, Refused, Unreachable, Usage
+from ota_tools.partitions import parse_csv, to_binary
+
+ROOT = Path(__file__).parents[2]
+SCRIPT = Path(sys.executable).parent / "ota"
+NAMES = ("--product", "sensor", "--board", "v2", "--version", "1.1")
+
+
+def commands(group=cli.cli, path=()):
+    yield path
+    for name, command in getattr(group, "commands", {}).items():
+        yield from commands(command, (*path, name))
+
+
+GROUPS = [(), ("trust",), ("board",)]
+ALL = list(commands())
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path, monkeypatch):
+    """Every call starts in a folder of its own."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def files(home, app, trust):
+    """Image and trust store, where a user would have them."""
+    (home / "app.bin").write_bytes(app)
+    (home / "ota_trust.json").write_bytes(trust)
+    return home
+
+
+@pytest.mark.parametrize("path", ALL, ids=" ".join)
+def test_help_works_and_shows_an_example(ota, path):
+    call = ota(*path, "--help")
+    assert (call.code, call.err) == (0, "")
+    assert f"Usage: {' '.join(('ota', *path))}" in call.out
+    if path not in GROUPS:
+        assert f"Example:  ota {' '.join(path)}" in call.out
+
+
+@pytest.mark.parametrize("path", [path for path in ALL if path not in GROUPS], ids=" ".join)
+def test_example_names_options_that_there_are(path):
+    command = cli.cli
+    for name in path:
+        command = command.commands[name]
+    example = command.help.partition("Example:")[2].split("\n\n")[0]
+    there = {option for parameter in command.params for option in parameter.opts}
+    assert set(re.findall(r"(?<=\s)--?[a-z-]+", example)) <= there
+
+
+def test_help_says_where_to_begin_and_has_every_command_in_a_group():
+    # In a process of its own: esptool, imported by other tests, sets its groups in the same place.
+    done = subprocess.run([SCRIPT, "--help"], capture_output=True, text=True, timeout=60)
+    assert "Begin with `ota demo`" in done.stdout
+    assert "─ Commands" not in done.stdout
+    for name in cli.cli.commands:
+        assert f"│ {name} " in done.stdout
+
+
+def test_script_is_installed_and_tells_its_version():
+    done = subprocess.run([SCRIPT, "--version"], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0
+    assert re.fullmatch(r"ota, version \d+\.\d+\.\d+\S*\n", done.stdout)
+
+
+def test_newcomer_comes_from_keys_to_a_board(home):
+    def run(*args):
+        done = subprocess.run([SCRIPT, *args], capture_output=True, text=True, timeout=60)
+        assert (done.returncode, done.stderr) == (0, ""), done.stderr
+        return done.stdout
+
+    run("keygen", "root.pem")
+    made = json.loads(run("keygen", "release.pem", "--json"))
+    url = "https://updates.example/v2-esp32.manifest"
+    run("trust", "init", "--root", "root.pem", "--release", "release.pem.pub", "--url", url)
+    (home / "app.bin").write_bytes(make_image({}, 100_000, "1.1"))
+    run("release", "app.bin", *NAMES, "--key", "release.pem", "--trust", "ota_trust.json")
+    manifest = "published/v2-esp32.manifest"
+    said = json.loads(run("inspect", manifest, "--trust", "ota_trust.json", "--json"))
+    assert said["verified"] == "signed for ota_trust.json"
+    assert said["signatures"][0]["kid"] == made["kid"]
+    payload = home / "published" / said["payloads"][0].split()[-1]
+    assert payload.read_bytes() == (home / "app.bin").read_bytes()
+    run("board", "new", "myboard", "--trust", "ota_trust.json")
+    said = json.loads(run("board", "show", "myboard", "--json"))
+    assert said["boots"] == "ota_0"
+    assert "image of" in said["slots"][0] and said["slots"][1].endswith("no image")
+    names = ["boot.py", "main.py", "ota.json", "ota_receipts.json", "ota_trust.json", "wifi.json"]
+    assert [line.split()[0] for line in said["files"]] == ["/" + name for name in names]
+
+
+# What the commands give
+
+
+def test_json_of_every_command_is_one_object(ota, files, pem):
+    for call in [
+        ("trust", "init", "--root", pem("root"), "--release", pem("release"), "-o", "t.json"),
+        ("release", "app.bin", *NAMES, "--key", pem("release")),
+        ("inspect", "app.bin"),
+        ("inspect", "t.json"),
+        ("board", "new", "b", "--trust", "t.json"),
+        ("board", "show", "b"),
+    ]:
+        assert isinstance(ota(*call, "--json").json(), dict), call
+
+
+def test_text_tells_the_same_facts(ota, files):
+    call = ota("inspect", "app.bin")
+    assert call.code == 0
+    for word in ("app.bin", "app image", "esp32", "checksum and SHA-256", "right"):
+        assert word in call.out
+
+
+def test_text_in_brackets_is_told_as_it_is(ota, files, pem):
+    release = ("release", "app.bin", *NAMES, "--key", pem("release"))
+    call = ota(*release, "--notes", "[red]x[/nonsense]")
+    assert call.code == 0 and "[red]x[/nonsense]" in call.out
+    assert "[bold]/none" in ota("inspect", "[bold]/none").line()
+
+
+def test_release_takes_the_tables_of_larger_flashes(ota, home, pem):
+    (home / "large.bin").write_bytes(make_image({}, 0x200000, "large"))
+    release = ("release", "large.bin", *NAMES, "--key", pem("release"))
+    assert "too many" in ota(*release).line()
+    for table in ("partitions-8MiB.csv", "partitions-16MiB.csv"):
+        assert ota(*release, "--partitions", ROOT / table).code == 0
+
+
+def test_release_expires_after_so_many_days(ota, files, pem):
+    release = ("release", "app.bin", *NAMES, "--key", pem("release"), "--json")
+    assert ota(*release).json()["expires"] == "never"
+    assert ota(*release, "--expires-days", "1").json()["expires"].endswith("UTC")
+    fields = json.loads((files / "published/v2-esp32.manifest").read_bytes().partition(b"\n")[2])
+    assert fields["expires"] - fields["created"] in (86399, 86400)
+    for days in ("0", "-1"):
+        assert ota(*release, "--expires-days", days).code == 2
+
+
+def test_board_gets_the_app_of_a_merged_firmware(ota, files, app):
+    table = to_binary(parse_csv((ROOT / "partitions.csv").read_text()))
+    merged = b"\xff" * 0x1000 + (b"\xe9" + bytes(100)).ljust(0x7000, b"\xff")
+    (files / "firmware.bin").write_bytes((merged + table).ljust(0x10000, b"\xff") + app)
+    new = ("board", "new", "b", "--trust", "ota_trust.json", "--image", "firmware.bin")
+    assert f"image of {len(app)} bytes" in ota(*new, "--json").json()["slots"][0]
+
+
+@pytest.mark.parametrize("flash", ["4", "8", "16"])
+def test_board_has_the_flash_that_was_asked_for(ota, files, flash):
+    assert ota("board", "new", "b", "--trust", "ota_trust.json", "--flash", flash).code == 0
+    assert (files / "b" / "flash.bin").stat().st_size == int(flash) << 20
+
+
+def test_board_is_of_the_chip_of_its_image(ota, files):
+    data = bytearray(make_image({}, 10_000, "x"))
+    data[12], data[23] = 9, 0  # ESP32-S3, without the SHA-256 that ends the file
+    (files / "s3.bin").write_bytes(data[:-32])
+    assert ota("board", "new", "b", "--trust", "ota_trust.json", "--image", "s3.bin").code == 0
+    assert json.loads((files / "b" / "board.json").read_text())["chip_id"] == 9
+
+
+def test_board_is_configured_as_it_was_told(ota, files, trust):
+    names = ("--product", "My Sensor", "--board", "v2", "--version", "1.7", "--sequence", "9")
+    assert ota("board", "new", "b", "--trust", "ota_trust.json", *names).code == 0
+    board = Board(files / "b")
+    vfs = board.table.find("vfs")
+    found = filesystem.read(board.flash.read(vfs.offset, vfs.size))
+    board.close()
+    config = loads(found["/ota.json"], 2048)
+    assert (config["product"], config["board"]) == ("My Sensor", "v2")
+    assert found["/ota_trust.json"] == trust
+    receipt = loads(found["/ota_receipts.json"], 1024)["slots"]["0"]
+    assert (receipt["version"], receipt["sequence"]) == ("1.7", 9)
+
+
+def test_board_show_changes_nothing(ota, files, snapshot):
+    ota("board", "new", "b", "--trust", "ota_trust.json")
+    before = snapshot(files / "b")
+    assert ota("board", "show", "b").code == 0
+    assert snapshot(files / "b") == before
+
+
+def test_board_with_an_unreadable_file_system_is_shown_all_the_same(ota, files):
+    ota("board", "new", "b", "--trust", "ota_trust.json")
+    board = Board(files / "b")
+    vfs = board.table.find("vfs")
+    board.flash.load(vfs.offset, b"\xff" * vfs.size)
+    board.close()
+    said = ota("board", "show", "b", "--json").json()
+    assert said["files"] == ["no readable littlefs: LFS_ERR_CORRUPT"]
+
+
+# Exit codes
+
+
+@pytest.mark.parametrize(
+    ("failure", "code"),
+    [(Failure, 1), (Refused, 1), (Usage, 2), (Unreachable, 3), (MissingTool, 4)],
+)
+def test_failure_of_each_class_has_its_exit_code(ota, monkeypatch, failure, code):
+    def fail(path):
+        raise failure("the reason\nin two lines")
+
+    monkeypatch.setattr(keys, "generate", fail)
+    call = ota("keygen", "key.pem")
+    assert (call.code, call.out) == (code, "")
+    assert call.line() == "ota: the reason in two lines"
+
+
+def test_interrupt_ends_without_a_traceback(ota, monkeypatch):
+    def interrupt(path):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(keys, "generate", interrupt)
+    call = ota("keygen", "key.pem")
+    assert call.code == 130 and "Traceback" not in call.err
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ("nonsense",),
+        ("keygen",),
+        ("keygen", "a", "--nonsense"),
+        ("board", "nonsense"),
+        ("release", "app.bin"),
+        ("board", "new", "b", "--trust", "t", "--flash", "5"),
+        ("board", "new", "b", "--trust", "t", "--sequence", "0"),
+        ("release", "app.bin", *NAMES, "--key", "k", "--sequence", "x"),
+        ("release", "app.bin", *NAMES, "--key", "k", "--sequence", "0"),
+    ],
+    ids=" ".join,
+)
+def test_wrong_call_has_exit_code_2_and_says_where_help_is(ota, args):
+    call = ota(*args)
+    assert (call.code, call.out) == (2, "")
+    assert "--help" in call.err and "Error: " in call.err and "Traceback" not in call.err
+
+
+@pytest.mark.parametrize("args", GROUPS, ids=" ".join)
+def test_group_alone_shows_its_commands_with_exit_code_2(ota, args):
+    call = ota(*args)
+    assert call.code == 2
+    assert "Usage: ota" in call.out + call.err and "--help" in call.out + call.err
+
+
+# Failures: (arguments, with a key's path for {name}; exit code; what the line says)
+
+TRUST = "trust init --root {root} --release {release} -o t.json "
+RELEASE = "release app.bin --product p --board b --version 1 --key {release} "
+NEW = "board new b --trust ota_trust.json "
+FAILURES = [
+    ("keygen key.pem", 2, "key.pem exists"),
+    ("keygen none/key.pem", 2, "none/key.pem: No such file"),
+    ("keygen junk/key.pem", 2, "junk/key.pem: Not a directory"),
+    ("keygen folder", 2, "folder exists"),
+    (TRUST + "-o ota_trust.json", 2, "ota_trust.json exists"),
+    (TRUST + "-o none/t.json", 2, "none/t.json: No such file"),
+    (TRUST + "--root none.pem", 2, "none.pem: No such file"),
+    (TRUST + "--root pub", 1, "pub holds no unencrypted private key"),
+    (TRUST + "--release junk", 1, "junk holds no key"),
+    (TRUST + "--release {root}", 2, "given twice"),
+    (TRUST + "--threshold 2", 2, "threshold 2 of 1"),
+    (TRUST + "--url host/x", 1, "https://"),
+    (TRUST + "--url https://h/1" + " --url https://h/2" * 4, 1, "at most 4"),
+    (TRUST + "--tls-root junk", 1, "not a certificate"),
+    (TRUST + "--tls-root folder", 2, "folder: Is a directory"),
+    (RELEASE.replace("app.bin", "none"), 2, "none: No such file"),
+    (RELEASE.replace("app.bin", "folder"), 2, "folder: Is a directory"),
+    (RELEASE.replace("app.bin", "junk"), 1, "not an application image"),
+    (RELEASE.replace("app.bin", "large.bin"), 1, "too many"),
+    (RELEASE + "--key {stranger} --trust ota_trust.json", 1, "0 good signatures"),
+    (RELEASE + "--key folder", 2, "folder: Is a directory"),
+    (RELEASE + "--trust junk", 1, "the trust store junk is none"),
+    (RELEASE + "--partitions none", 2, "none: No such file"),
+    (RELEASE + "--partitions binary", 1, "binary is not text"),
+    (RELEASE + "--partitions junk", 1, "line 1"),
+    (RELEASE + "-o junk", 2, "junk"),
+    (RELEASE + "-o junk/x", 2, "junk/x"),
+    (RELEASE + "--board ../x", 1, "board '../x'"),
+    ("inspect none", 2, "none: No such file"),
+    ("inspect folder", 2, "folder: Is a directory"),
+    ("inspect junk", 1, "not an application image"),
+    ("inspect app.bin --trust ota_trust.json", 1, "no manifest"),
+    ("serve none", 2, "none is no folder"),
+    ("serve folder --tls junk", 2, "junk"),
+    (NEW.replace(" b ", " board "), 2, "holds a board already"),
+    (NEW.replace(" b ", " junk "), 2, "junk"),
+    (NEW + "--trust none", 2, "none: No such file"),
+    (NEW + "--trust junk", 1, "the trust store junk is none"),
+    (NEW + "--image junk", 1, "not an application image"),
+    (NEW + "--image large.bin", 1, "ota_0 has"),
+    (NEW + "--product=", 1, "product ''"),
+    (NEW + "--version " + "1" * 25, 1, "expected 1 to 24"),
+    (NEW + "--partitions binary", 1, "binary is not text"),
+    (NEW + f"--partitions {ROOT}/partitions-8MiB.csv", 1, "behind the flash"),
+    ("board show none", 2, "none is no board"),
+    ("board show folder", 2, "folder is no board"),
+    ("board show junk", 2, "junk is no folder"),
+    ("board show damaged", 1, "damaged"),
+    ("board show unknown", 1, "damaged"),
+    ("board show empty", 1, "damaged"),
+    ("board show short", 1, "partition table"),
+    ("board run none", 2, "none is no board"),
+    ("demo --keep folder", 2, "folder exists"),
+]
+
+
+@pytest.fixture(scope="session")
+def large():
+    return make_image({}, 0x200000, "large")
+
+
+@pytest.fixture
+def scene(files, root_key, large):
+    """Everything that the failures stumble over."""
+    (files / "folder").mkdir()
+    (files / "junk").write_text("junk, but text\n")
+    (files / "binary").write_bytes(b"\xaa\x50\x01\x02" + bytes(range(256)))
+    (files / "key.pem").write_text("a key\n")
+    (files / "pub").write_bytes(keys.public_pem(root_key.public_key()))
+    (files / "large.bin").write_bytes(large)
+    for name, settings, flash in [
+        ("damaged", "{", b"\xff"),
+        ("unknown", '{"color": "red"}', b"\xff"),
+        ("empty", "{}", b""),
+        ("short", "{}", b"\xff" * 4096),
+        ("board", "{}", b"\xff" * 4096),
+    ]:
+        (files / name).mkdir()
+        (files / name / "board.json").write_text(settings)
+        (files / name / "flash.bin").write_bytes(flash)
+    return files
+
+
+@pytest.mark.parametrize(("line", "code", "fact"), FAILURES, ids=[line for line, _, _ in FAILURES])
+def test_failure_is_one_line_and_leaves_nothing_behind(
+    ota, scene, snapshot, pem, line, code, fact
+):
+    places = {name: pem(name) for name in ("root", "release", "stranger")}
+    # The last of two --root or --release would be one more: the first ones go.
+    args = [word.format_map(places) for word in line.split()]
+    if args[:2] == ["trust", "init"]:
+        for option in ("--root", "--release"):
+            if args.count(option) > 1:
+                at = args.index(option)
+                del args[at : at + 2]
+    before = snapshot(scene)
+    call = ota(*args)
+    assert (call.code, call.out) == (code, ""), call.err
+    assert fact in call.line()
+    assert snapshot(scene) == before
+
+
+@pytest.mark.parametrize(
+    "line", ["keygen closed/k", RELEASE + "-o closed", NEW.replace(" b ", " closed/b ")]
+)
+def test_output_that_cannot_be_a_folder_is_a_failure_of_one_line(ota, scene, pem, line):
+    (scene / "closed").write_text("a file where a folder should be; root may write everywhere")
+    call = ota(*line.format(release=pem("release")).split())
+    assert call.code == 2 and "closed" in call.line()
+
+
+def test_full_disk_is_a_failure_of_one_line(ota, files, pem, monkeypatch):
+    def full(path, data):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    call = ota("trust", "init", "--root", pem("root"), "--release", pem("release"), "-o", "t")
+    assert (call.code, call.line()) == (1, "ota: No space left on device")
+
+
+@pytest.mark.parametrize("option", ["--json", "--help"])
+def test_closed_pipe_ends_without_a_traceback(files, option):
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [SCRIPT, "inspect", "app.bin", option]
+    done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, timeout=60)
+    os.close(writer)
+    assert done.stderr == b""

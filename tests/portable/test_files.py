@@ -1,0 +1,346 @@
+"""Files on the device: read whole under a limit, replaced whole; receipts and configuration."""
+
+import json
+import os
+
+from fakes import code_of, raises, scratch
+
+from ota.config import FILE, Config, load_config
+from ota.errors import OtaError, SlotError
+from ota.files import read_file, replace_file
+from ota.receipt import FILE as RECEIPTS
+from ota.receipt import Receipt, encode, load_receipts, save_receipts
+
+
+def put(data, name="file"):
+    """Path of a new file that holds `data`."""
+    path = scratch() + "/" + name
+    with open(path, "wb") as file:
+        file.write(data)
+    return path
+
+
+def link(target, path):
+    # No os.symlink on MicroPython.
+    assert os.system("ln -s %s %s" % (target, path)) == 0
+
+
+# Files
+
+
+def test_a_file_is_read_whole():
+    for n in (1, 2, 99, 100):
+        assert read_file(put(b"x" * n), 100) == b"x" * n
+    assert read_file(put(bytes(range(256))), 1000) == bytes(range(256))
+
+
+def test_a_missing_file_is_empty():
+    assert read_file(scratch() + "/none", 10) == b""
+    assert read_file(scratch() + "/none/none", 10) == b""
+    assert read_file(put(b""), 10) == b""
+
+
+def test_a_file_over_the_limit_is_an_error():
+    path = put(b"x" * 101)
+    e = raises(SlotError, read_file, path, 100)
+    assert e.code == "files" and path in str(e)
+    assert read_file(path, 101) == b"x" * 101
+
+
+def test_a_file_without_end_is_read_to_the_limit_only():
+    assert code_of(read_file, "/dev/zero", 100) == "files"
+
+
+def test_what_cannot_be_read_is_an_error_with_its_code():
+    folder = scratch()
+    assert code_of(read_file, folder, 100) == "files"
+    assert code_of(read_file, put(b"x") + "/below", 100) == "files"
+
+
+def test_a_file_is_written_and_replaced_whole():
+    path = scratch() + "/file"
+    for data in (b"first", b"second and longer", b"3", b"", bytes(range(256))):
+        replace_file(path, data)
+        assert read_file(path, 1000) == data
+    assert os.listdir(path.rpartition("/")[0]) == ["file"]
+
+
+def test_an_old_fresh_file_does_not_matter():
+    path = put(b"old")
+    with open(path + ".new", "wb") as file:
+        file.write(b"left over from a power cut, and much longer")
+    assert read_file(path, 100) == b"old"
+    replace_file(path, b"new")
+    assert read_file(path, 100) == b"new"
+    assert read_file(path + ".new", 100) == b""
+
+
+def test_a_file_system_that_is_full_leaves_the_old_file():
+    path = put(b"old")
+    link("/dev/full", path + ".new")
+    e = raises(SlotError, replace_file, path, b"new")
+    assert e.code == "files"
+    assert read_file(path, 100) == b"old"
+
+
+def test_what_does_not_read_back_never_replaces_the_old_file():
+    path = put(b"old")
+    link("/dev/null", path + ".new")
+    e = raises(SlotError, replace_file, path, b"new")
+    assert e.code == "files" and "read back" in str(e)
+    assert read_file(path, 100) == b"old"
+
+
+def test_a_file_that_cannot_be_written_or_renamed_is_an_error_with_its_code():
+    assert code_of(replace_file, scratch() + "/none/file", b"x") == "files"
+    folder = scratch()
+    os.mkdir(folder + "/path")
+    os.mkdir(folder + "/path/full")
+    assert code_of(replace_file, folder + "/path", b"x") == "files"
+
+
+# Receipts
+
+DIGEST = bytes(range(32))
+HEX = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"
+ENTRY = '{"sha256":"' + HEX + '","size":1048576,"version":"1.0","sequence":1}'
+GOLDEN = '{"format":1,"slots":{"0":' + ENTRY + "}}"
+
+
+def receipts_in(text):
+    return load_receipts(put(text.encode()))
+
+
+def as_tuple(receipt):
+    return receipt.sha256, receipt.size, receipt.version, receipt.sequence
+
+
+def test_a_receipt_of_the_format_is_read():
+    receipts = receipts_in(GOLDEN)
+    assert list(receipts) == [0]
+    assert isinstance(receipts[0], Receipt)
+    assert as_tuple(receipts[0]) == (DIGEST, 1048576, "1.0", 1)
+    assert RECEIPTS == "/ota_receipts.json"
+
+
+def test_receipts_are_written_as_in_the_format():
+    data = encode({0: Receipt(DIGEST, 1048576, "1.0", 1)})
+    assert json.loads(data) == json.loads(GOLDEN)
+    assert json.loads(encode({})) == {"format": 1, "slots": {}}
+
+
+def test_receipts_go_there_and_back():
+    path = scratch() + "/receipts"
+    wanted = {
+        0: Receipt(DIGEST, 1, "1.0", 1),
+        1: Receipt(b"\xff" * 32, 16777216, 'v"\\2' + "x" * 20, 999999999999999),
+    }
+    for _ in range(2):
+        save_receipts(path, wanted)
+        found = load_receipts(path)
+        assert sorted(found) == [0, 1]
+        for slot in found:
+            assert as_tuple(found[slot]) == as_tuple(wanted[slot])
+    assert os.listdir(path.rpartition("/")[0]) == ["receipts"]
+
+
+def test_without_a_readable_file_there_are_no_receipts():
+    assert load_receipts(scratch() + "/none") == {}
+    for text in ("", " ", "x", "[]", "{}", "null", GOLDEN[:-1], GOLDEN + "x", '{"format":1}'):
+        assert receipts_in(text) == {}, text
+    assert load_receipts(put(b"\xff" * 100)) == {}
+    assert receipts_in('{"format":1,"slots":{}}') == {}
+
+
+def test_every_truncation_of_receipts_is_no_receipts():
+    path = put(b"")
+    for n in range(len(GOLDEN)):
+        with open(path, "wb") as file:
+            file.write(GOLDEN[:n].encode())
+        assert load_receipts(path) == {}, n
+
+
+def test_receipts_that_break_the_schema_are_none():
+    for old, new in (
+        ('"format":1', '"format":2'),
+        ('"format":1', '"format":0'),
+        ('"format":1', '"format":true'),
+        ('"format":1', '"x":1'),
+        ('"slots":', '"slot":'),
+        ('"0":' + ENTRY, '"x":' + ENTRY),
+        ('"0":' + ENTRY, '"0":1'),
+        ('"0":' + ENTRY, '"0":[]'),
+        ('"0":' + ENTRY, '"0":null'),
+        ('"0":' + ENTRY, '"0":{}'),
+        ('{"0":' + ENTRY + "}", "[" + ENTRY + "]"),
+        (HEX, HEX[:-1]),
+        (HEX, HEX + "00"),
+        (HEX, HEX[:-1] + "F"),
+        ('"' + HEX + '"', "1"),
+        ("1048576", '"1048576"'),
+        ("1048576", "true"),
+        ("1048576", "-1"),
+        ('"1.0"', '""'),
+        ('"1.0"', '"' + "x" * 25 + '"'),
+        ('"1.0"', "1"),
+        ('"sequence":1', '"sequence":"1"'),
+        ('"sequence":1', '"sequence":1.5'),
+        ('"sequence":1', '"sequences":1'),
+        ('"version":"1.0",', ""),
+        ('"size":1048576,', ""),
+        ('"sha256":"' + HEX + '",', ""),
+        (',"sequence":1', ""),
+        (',"sequence":1', ',"sequence":1,"sequence":2'),
+    ):
+        text = GOLDEN.replace(old, new)
+        assert text != GOLDEN
+        assert receipts_in(text) == {}, text
+
+
+def test_one_bad_receipt_spoils_all():
+    text = GOLDEN.replace(ENTRY, ENTRY + ',"1":{}')
+    assert receipts_in(text) == {}
+
+
+def test_unknown_fields_of_receipts_are_ignored():
+    text = GOLDEN.replace('"size"', '"x":1,"size"').replace('"slots"', '"y":[],"slots"')
+    assert as_tuple(receipts_in(text)[0]) == (DIGEST, 1048576, "1.0", 1)
+
+
+def test_receipts_have_at_most_1024_bytes():
+    one = Receipt(DIGEST, 1, "x" * 24, 1)
+    path = put(b"old")
+    for slots in range(1, 16):
+        receipts = {slot: one for slot in range(slots)}
+        try:
+            data = encode(receipts)
+            assert len(data) <= 1024 and slots < 7
+            save_receipts(path, receipts)
+            assert len(load_receipts(path)) == slots
+        except OtaError as e:
+            assert isinstance(e, SlotError) and e.code == "files" and slots > 5
+            before = read_file(path, 1024)
+            assert code_of(save_receipts, path, receipts) == "files"
+            assert read_file(path, 1024) == before
+
+
+def test_a_file_of_receipts_of_1024_bytes_is_read():
+    text = GOLDEN + " " * (1024 - len(GOLDEN))
+    assert list(receipts_in(text)) == [0]
+
+
+def test_receipts_that_cannot_be_written_are_an_error():
+    assert code_of(save_receipts, scratch() + "/none/r", {}) == "files"
+
+
+# Configuration
+
+LEAST = {"product": "lamp", "board": "rev2"}
+
+
+def config_of(**changes):
+    fields = dict(LEAST)
+    fields.update(changes)
+    return load_config(put(json.dumps(fields).encode()))
+
+
+def config_code(**changes):
+    return code_of(lambda: config_of(**changes))
+
+
+def test_a_configuration_has_defaults():
+    config = config_of()
+    assert isinstance(config, Config)
+    assert (config.product, config.board) == ("lamp", "rev2")
+    assert config.manifest_url == "" and config.tls_root == ""
+    assert config.trust == "/ota_trust.json"
+    assert (config.timeout_s, config.trial_window_s) == (20, 300)
+    assert FILE == "/ota.json"
+
+
+def test_all_fields_of_a_configuration_are_read():
+    config = config_of(
+        manifest_url="https://a.example/m",
+        trust="/t.json",
+        tls_root="/root.der",
+        timeout_s=7,
+        trial_window_s=60,
+        unknown={"a": [1]},
+    )
+    assert config.manifest_url == "https://a.example/m"
+    assert (config.trust, config.tls_root) == ("/t.json", "/root.der")
+    assert (config.timeout_s, config.trial_window_s) == (7, 60)
+
+
+def test_a_missing_or_empty_configuration_is_an_error():
+    path = scratch() + "/none"
+    e = raises(SlotError, load_config, path)
+    assert e.code == "config" and path in str(e)
+    assert code_of(load_config, put(b"")) == "config"
+
+
+def test_product_and_board_are_required():
+    for name in ("product", "board"):
+        fields = dict(LEAST)
+        del fields[name]
+        assert code_of(load_config, put(json.dumps(fields).encode())) == "config", name
+        assert config_code(**{name: None}) == "config", name
+
+
+def test_texts_of_a_configuration_have_their_limits():
+    for name, least, most in (
+        ("product", 1, 64),
+        ("board", 1, 64),
+        ("manifest_url", 0, 1024),
+        ("trust", 1, 64),
+        ("tls_root", 0, 64),
+    ):
+        for n in (0, 1, most, most + 1):
+            if least <= n <= most:
+                assert getattr(config_of(**{name: "x" * n}), name) == "x" * n
+            else:
+                assert config_code(**{name: "x" * n}) == "config", (name, n)
+        for value in (1, True, ["x"], {"x": "x"}):
+            assert config_code(**{name: value}) == "config", (name, value)
+
+
+def test_numbers_of_a_configuration_have_their_limits():
+    for name, least, most in (("timeout_s", 1, 120), ("trial_window_s", 30, 600)):
+        for value in (least, most):
+            assert getattr(config_of(**{name: value}), name) == value
+        for value in (least - 1, most + 1, 0, 999999, "20", True, [20], {"a": 1}):
+            assert config_code(**{name: value}) == "config", (name, value)
+
+
+def test_a_configuration_is_strict_json():
+    good = json.dumps(LEAST).encode()
+    assert load_config(put(good + b" \n")).board == "rev2"
+    for text in (
+        b"x",
+        b"[]",
+        b" ",
+        good[:-1],
+        good + b"x",
+        good[:-1] + b',"board":"rev3"}',
+        good[:-1] + b",}",
+        good[:-1] + b',"timeout_s":1.5}',
+        good[:-1] + b',"timeout_s":-5}',
+        good + b"\t",
+        b"\xef\xbb\xbf" + good,
+    ):
+        assert code_of(load_config, put(text)) == "config", text
+
+
+def test_a_configuration_has_at_most_2048_bytes():
+    good = json.dumps(LEAST).encode()
+    assert load_config(put(good + b" " * (2048 - len(good)))).board == "rev2"
+    assert code_of(load_config, put(good + b" " * (2049 - len(good)))) == "files"
+
+
+def test_every_truncation_of_a_configuration_is_an_error():
+    good = json.dumps(LEAST).encode()
+    path = put(b"")
+    for n in range(len(good)):
+        with open(path, "wb") as file:
+            file.write(good[:n])
+        assert code_of(load_config, path) == "config", n

@@ -1,0 +1,387 @@
+"""The journal: its layout for ever, its state table whole, damage noticed."""
+
+import binascii
+import struct
+
+from ota.journal import (
+    ACTIVATED,
+    CANCELLED,
+    CONFIRMED,
+    CONFIRMING,
+    CRASHED,
+    DROP,
+    MAX_CRASHES,
+    MAX_TRIES,
+    NO_RECORD,
+    NONE,
+    NORMAL,
+    NOT_LOADABLE,
+    NOT_LOADED,
+    ON_TRIAL,
+    OTHER,
+    OUTCOMES,
+    POWER_LOST,
+    REPAIR,
+    RESET,
+    ROLLED_BACK,
+    SIZE,
+    SOFT_TRIAL,
+    STATE_TABLE,
+    TEST_FAILED,
+    TORN,
+    TRIAL,
+    WATCHDOG,
+    WRITING,
+    Journal,
+    action,
+    decode,
+    encode,
+)
+from ota.otadata import ABORTED, INVALID, NEW, PENDING_VERIFY, UNDEFINED, VALID
+
+DIGEST = bytes(range(32))
+HEAD = bytes(range(0xE0, 0xF0))
+NAMES = (
+    "generation highest state tries crashes resets slot sequence digest head outcome version reason "
+    "refused"
+).split()
+
+
+def full():
+    """A journal in which no two fields are equal."""
+    journal = Journal()
+    journal.state, journal.tries, journal.crashes, journal.resets = TRIAL, 2, 1, 7
+    journal.generation = 0x04030201
+    journal.highest = 0x1817161514131211
+    journal.sequence = 0x2827262524232221
+    journal.digest, journal.head = DIGEST, HEAD
+    journal.slot, journal.outcome = 9, CRASHED
+    journal.refused = [(bytes((0x40 + i,)) * 16, 0x51 + i) for i in range(4)]
+    journal.version, journal.reason = "1.2", "boom"
+    return journal
+
+
+def values(journal):
+    return [getattr(journal, name) for name in NAMES]
+
+
+def sealed(record):
+    """The record with its CRC put right."""
+    body = bytes(record[: SIZE - 4])
+    return body + struct.pack("<I", binascii.crc32(body))
+
+
+def changed(at, new):
+    """A good record with other bytes at an offset, and the CRC right."""
+    record = bytearray(encode(full()))
+    record[at : at + len(new)] = new
+    return sealed(record)
+
+
+# The record
+
+
+def test_the_layout_is_the_one_of_the_format():
+    golden = (
+        b"\x01\x03\x02\x01"
+        b"\x01\x02\x03\x04"
+        b"\x11\x12\x13\x14\x15\x16\x17\x18"
+        b"\x21\x22\x23\x24\x25\x26\x27\x28"
+        + DIGEST
+        + HEAD
+        + b"\x09\x04\x07\x00"
+        + b"\x40" * 16
+        + b"\x51\x00\x00\x00\x00\x00\x00\x00"
+        + b"\x41" * 16
+        + b"\x52\x00\x00\x00\x00\x00\x00\x00"
+        + b"\x42" * 16
+        + b"\x53\x00\x00\x00\x00\x00\x00\x00"
+        + b"\x43" * 16
+        + b"\x54\x00\x00\x00\x00\x00\x00\x00"
+        + b"1.2"
+        + bytes(21)
+        + b"boom"
+        + bytes(52)
+    )
+    assert len(golden) == 252
+    record = encode(full())
+    assert record[:252] == golden
+    assert record[252:] == struct.pack("<I", binascii.crc32(golden)) == b"\x95\x4d\x82\x61"
+    assert len(record) == SIZE == 256
+
+
+def test_a_record_gives_back_what_was_put_in():
+    for journal in (full(), Journal()):
+        assert values(decode(encode(journal))) == values(journal)
+
+
+def test_every_field_goes_there_and_back_alone():
+    for name, value in (
+        ("generation", 0xFFFFFFFF),
+        ("highest", (1 << 64) - 1),
+        ("state", CONFIRMING),
+        ("tries", 255),
+        ("crashes", 255),
+        ("resets", 255),
+        ("slot", 15),
+        ("sequence", (1 << 64) - 1),
+        ("digest", b"\xff" * 32),
+        ("head", b"\xff" * 16),
+        ("outcome", CANCELLED),
+        ("version", "x" * 24),
+        ("reason", "y" * 56),
+        ("refused", [(b"\x01" * 16, 1)]),
+    ):
+        journal = Journal()
+        setattr(journal, name, value)
+        again = decode(encode(journal))
+        assert getattr(again, name) == value, name
+        setattr(again, name, getattr(Journal(), name))
+        assert values(again) == values(Journal()), name
+
+
+def test_the_defaults_of_a_device_that_remembers_nothing():
+    journal = Journal()
+    assert (journal.state, journal.outcome, journal.generation, journal.highest) == (0, 0, 0, 0)
+    assert (journal.tries, journal.crashes, journal.resets, journal.slot) == (0, 0, 0, 0)
+    assert (journal.sequence, journal.digest, journal.head) == (0, bytes(32), bytes(16))
+    assert (journal.version, journal.reason, journal.refused) == ("", "", [])
+    assert Journal().refused is not journal.refused
+
+
+def test_a_record_is_read_from_any_buffer():
+    record = encode(full())
+    for buf in (record, bytearray(record), memoryview(record)):
+        assert values(decode(buf)) == values(full())
+
+
+def test_every_flipped_bit_is_noticed():
+    record = encode(full())
+    for at in range(SIZE):
+        for bit in range(8):
+            flipped = bytearray(record)
+            flipped[at] ^= 1 << bit
+            assert decode(flipped) is None, (at, bit)
+
+
+def test_every_other_length_is_noticed():
+    record = encode(full())
+    for n in range(SIZE):
+        assert decode(record[:n]) is None, n
+    for more in (b"\x00", b"\xff", record):
+        assert decode(record + more) is None
+    # Also where the CRC would fit.
+    for n in (252, 260):
+        body = (record + bytes(8))[: n - 4]
+        assert decode(body + struct.pack("<I", binascii.crc32(body))) is None, n
+
+
+def test_blank_and_zero_records_are_none():
+    for record in (b"", bytes(SIZE), b"\xff" * SIZE):
+        assert decode(record) is None
+
+
+def test_another_format_is_none():
+    for number in range(256):
+        assert (decode(changed(0, bytes((number,)))) is None) == (number != 1), number
+
+
+def test_an_unknown_state_is_none():
+    for state in range(256):
+        assert (decode(changed(1, bytes((state,)))) is None) == (state > 4), state
+
+
+def test_an_unknown_outcome_is_none():
+    for outcome in range(256):
+        assert (decode(changed(73, bytes((outcome,)))) is None) == (outcome > 8), outcome
+
+
+def test_the_reserved_byte_is_ignored():
+    assert values(decode(changed(75, b"\xff"))) == values(full())
+
+
+def test_a_version_or_reason_that_is_no_text_is_none():
+    for at in (172, 196):
+        for new in (b"\xff", b"\xc3\x28", b"\xe2\x82", b"\x80"):
+            assert decode(changed(at, new + bytes(3))) is None, (at, new)
+    assert decode(changed(172, b"\xc3\xa9\x00")).version == "\xe9"
+
+
+def test_texts_are_cut_between_characters():
+    journal = Journal()
+    for text, version, reason in (
+        ("x" * 100, "x" * 24, "x" * 56),
+        ("\xe9" * 100, "\xe9" * 12, "\xe9" * 28),
+        ("x" + "\xe9" * 100, "x" + "\xe9" * 11, "x" + "\xe9" * 27),
+        ("\u20ac" * 100, "\u20ac" * 8, "\u20ac" * 18),
+        ("", "", ""),
+        ("a b", "a b", "a b"),
+    ):
+        journal.version = journal.reason = text
+        again = decode(encode(journal))
+        assert (again.version, again.reason) == (version, reason)
+
+
+def test_unused_places_of_the_ring_are_not_read():
+    journal = Journal()
+    journal.refused = [(b"\x01" * 16, 7), (b"\x02" * 16, 8)]
+    record = encode(journal)
+    assert record[76 + 48 : 172] == bytes(48)
+    assert decode(record).refused == journal.refused
+    # A place without a sequence is none.
+    assert len(decode(changed(76 + 24 + 16, bytes(8))).refused) == 3
+
+
+# Names and limits
+
+
+def test_states_and_outcomes_have_the_numbers_of_the_format():
+    assert (NONE, WRITING, ACTIVATED, TRIAL, CONFIRMING) == (0, 1, 2, 3, 4)
+    assert (CONFIRMED, TEST_FAILED, ROLLED_BACK, CRASHED) == (1, 2, 3, 4)
+    assert (WATCHDOG, POWER_LOST, NOT_LOADED, CANCELLED) == (5, 6, 7, 8)
+    assert OUTCOMES == (
+        "none",
+        "confirmed",
+        "self-test failed",
+        "rolled back",
+        "crashed",
+        "watchdog",
+        "lost power",
+        "did not load",
+        "cancelled",
+    )
+    assert (MAX_TRIES, MAX_CRASHES) == (3, 2)
+
+
+# What boot() does
+
+
+def test_the_state_table_is_whole():
+    for state, same, wanted in (
+        (VALID, True, NORMAL),
+        (PENDING_VERIFY, True, ON_TRIAL),
+        (NEW, True, SOFT_TRIAL),
+        (UNDEFINED, True, TORN),
+        (INVALID, True, TORN),
+        (ABORTED, True, TORN),
+        (0x1234, True, TORN),
+        (NEW, False, RESET),
+        (PENDING_VERIFY, False, NOT_LOADABLE),
+        (VALID, False, DROP),
+        (UNDEFINED, False, DROP),
+        (INVALID, False, DROP),
+        (ABORTED, False, DROP),
+        (0x1234, False, DROP),
+        (NO_RECORD, True, REPAIR),
+        (NO_RECORD, False, REPAIR),
+    ):
+        assert action(state, same) == wanted, (state, same)
+
+
+def test_every_action_differs_and_every_row_can_be_reached():
+    assert len({NORMAL, ON_TRIAL, SOFT_TRIAL, TORN, RESET, NOT_LOADABLE, DROP, REPAIR}) == 8
+    assert len(STATE_TABLE) == 10
+    assert len({NEW, PENDING_VERIFY, VALID, OTHER, NO_RECORD}) == 5
+    for state, same in STATE_TABLE:
+        assert action(state, same) == STATE_TABLE[(state, same)]
+
+
+# Refused images
+
+
+def test_a_refused_image_is_refused_under_its_sequence_and_below():
+    journal = Journal()
+    journal.refuse(DIGEST, 5)
+    assert journal.refused == [(DIGEST[:16], 5)]
+    for sequence, wanted in ((1, True), (4, True), (5, True), (6, False), (1 << 40, False)):
+        assert journal.is_refused(DIGEST, sequence) == wanted, sequence
+    assert not journal.is_refused(bytes(32), 5)
+    assert not journal.is_refused(b"\x01" + DIGEST[1:], 5)
+    assert not journal.is_refused(DIGEST[:15] + b"\x00" + DIGEST[16:], 5)
+
+
+def test_nothing_is_refused_at_first():
+    assert not Journal().is_refused(DIGEST, 0)
+    assert not Journal().is_refused(bytes(32), 1)
+
+
+def test_the_same_image_is_kept_once():
+    journal = Journal()
+    for sequence in (5, 5, 4, 1):
+        journal.refuse(DIGEST, sequence)
+        assert journal.refused == [(DIGEST[:16], 5)], sequence
+
+
+def test_a_higher_sequence_of_the_same_image_is_refused_anew():
+    journal = Journal()
+    journal.refuse(DIGEST, 5)
+    journal.refuse(DIGEST, 6)
+    assert journal.is_refused(DIGEST, 6) and not journal.is_refused(DIGEST, 7)
+
+
+def test_an_attempt_without_a_sequence_refuses_nothing():
+    journal = Journal()
+    journal.refuse(DIGEST, 0)
+    assert journal.refused == []
+    journal.refuse(bytes(32), 0)
+    assert journal.refused == []
+
+
+def test_four_images_are_kept_newest_first():
+    journal = Journal()
+    digests = [bytes((i,)) * 32 for i in range(1, 7)]
+    for i in range(6):
+        journal.refuse(digests[i], i + 1)
+        assert len(journal.refused) == min(i + 1, 4)
+        assert journal.refused[0] == (digests[i][:16], i + 1)
+    assert [sequence for _, sequence in journal.refused] == [6, 5, 4, 3]
+    assert not journal.is_refused(digests[1], 2)
+    assert journal.is_refused(digests[2], 3)
+    assert decode(encode(journal)).refused == journal.refused
+
+
+# An attempt
+
+
+def test_a_start_names_the_attempt():
+    journal = full()
+    journal.start(1, 12, b"\x07" * 32, b"\x08" * 16, "2.0")
+    assert (journal.state, journal.slot, journal.sequence) == (WRITING, 1, 12)
+    assert (journal.digest, journal.head, journal.version) == (b"\x07" * 32, b"\x08" * 16, "2.0")
+    assert (journal.outcome, journal.reason, journal.resets) == (0, "", 0)
+    assert (journal.tries, journal.crashes) == (0, 0)
+    assert journal.highest == full().highest and journal.generation == full().generation
+    assert journal.refused == full().refused
+
+
+def test_an_image_that_was_tried_before_keeps_its_count():
+    journal = full()
+    journal.start(0, journal.sequence, DIGEST, HEAD, "2.0")
+    assert (journal.tries, journal.crashes, journal.resets) == (2, 1, 0)
+    assert (journal.state, journal.slot, journal.outcome, journal.reason) == (WRITING, 0, 0, "")
+
+
+def test_another_image_or_sequence_counts_anew():
+    for digest, step in ((b"\x07" * 32, 0), (DIGEST, 1)):
+        journal = full()
+        journal.start(0, journal.sequence + step, digest, HEAD, "2.0")
+        assert (journal.tries, journal.crashes) == (0, 0)
+
+
+def test_an_end_keeps_how_it_ended():
+    journal = full()
+    journal.end(WATCHDOG, "late")
+    assert (journal.state, journal.outcome, journal.reason) == (NONE, WATCHDOG, "late")
+    wanted = full()
+    for name in NAMES:
+        if name not in ("state", "outcome", "reason"):
+            assert getattr(journal, name) == getattr(wanted, name), name
+
+
+def test_forgetting_the_attempt_keeps_outcome_refused_and_highest():
+    journal = full()
+    journal.clear_attempt()
+    kept = ("generation", "highest", "outcome", "version", "reason", "refused")
+    for name in NAMES:
+        wanted = full() if name in kept else Journal()
+        assert getattr(journal, name) == getattr(wanted, name), name
