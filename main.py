@@ -23,9 +23,12 @@ def connect():
     station.connect(wifi["ssid"], wifi["key"])
     for _ in range(200):
         if station.isconnected():
-            ntptime.settime()
             break
         time.sleep(0.1)
+    try:
+        ntptime.settime()
+    except OSError as e:
+        print("clock not set:", e)
     return station
 
 

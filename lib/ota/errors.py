@@ -73,6 +73,7 @@ CODES = {
     "encrypted": SlotError,         # encrypted partitions are not supported | -
     "trial-running": SlotError,     # the running image is unconfirmed | confirm or roll back first
     "busy": SlotError,              # another install is running | wait for it
+    "nothing-to-do": SlotError,     # this sequence is confirmed already | publish a higher one
     "refused": SlotError,           # this image failed here before | publish a new sequence
     "readback": SlotError,          # flash does not hold what was written | retry; worn flash?
     "flash": SlotError,             # a flash operation failed | retry; worn flash?

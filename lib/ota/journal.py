@@ -138,9 +138,13 @@ class Journal:
         if sequence and not self.is_refused(digest, sequence):
             self.refused = [(digest[:16], sequence)] + self.refused[: _REFUSED - 1]
 
+    def is_about(self, digest: bytes, sequence: int) -> bool:
+        """Is the attempt, ended or not, about this image under this sequence?"""
+        return (self.digest, self.sequence) == (digest, sequence)
+
     def start(self, slot: int, sequence: int, digest: bytes, head: bytes, version: str) -> None:
         """A write into a slot begins. An image that was tried before keeps its count."""
-        if (digest, sequence) != (self.digest, self.sequence):
+        if not self.is_about(digest, sequence):
             self.tries = 0
             self.crashes = 0
         self.state = WRITING
@@ -189,12 +193,17 @@ def decode(record) -> "Journal | None":
     if struct.unpack_from("<I", record, SIZE - 4)[0] != binascii.crc32(body):
         return None
     fields = struct.unpack(_FIELDS, body)
-    if fields[0] != _FORMAT or fields[1] > CONFIRMING or fields[10] >= len(OUTCOMES):
+    if fields[0] != _FORMAT:
         return None
     journal = Journal()
     journal.state, journal.tries, journal.crashes, journal.generation = fields[1:5]
     journal.highest, journal.sequence, journal.digest, journal.head = fields[5:9]
     journal.slot, journal.outcome, journal.resets, ring = fields[9:13]
+    # A later library may know more of these; the rest is worth keeping.
+    if journal.state > CONFIRMING:
+        journal.state = NONE
+    if journal.outcome >= len(OUTCOMES):
+        journal.outcome = 0
     for offset in range(0, len(ring), 24):
         digest, sequence = struct.unpack_from("<16sQ", ring, offset)
         if sequence:

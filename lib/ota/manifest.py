@@ -52,6 +52,9 @@ class Manifest:
         self.board = text_field(fields, "board", 1, 64)
         self.chip_id = field(fields, "chip_id", int)
         self.version = text_field(fields, "version", 1, 24)
+        for char in self.version:
+            if not " " <= char <= "~":
+                raise Malformed("version is not printable ASCII")
         self.sequence = field(fields, "sequence", int)
         self.min_sequence = field(fields, "min_sequence", int, 0)
         self.created = field(fields, "created", int)

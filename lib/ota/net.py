@@ -8,11 +8,12 @@ import socket
 import tls
 from micropython import const
 
-from .errors import error
+from .errors import OtaError, error
 from .http import Url
 from .port import Port
 
 _TCP = const(6)  # IPPROTO_TCP
+_TIMEOUTS = (11, 110, 116)  # EAGAIN; ETIMEDOUT of Linux and of lwIP
 _NODELAY = const(1)  # TCP_NODELAY; else each small request waits for a delayed acknowledgement
 
 
@@ -57,7 +58,7 @@ class Network:
         except OSError as e:
             if sock is not None:
                 sock.close()
-            raise error("unreachable", "%s: %s" % (url.authority(), e))
+            raise link_error("unreachable", url.authority(), e)
         try:
             return self._context.wrap_socket(sock, server_hostname=url.host)
         except ValueError as e:
@@ -67,4 +68,11 @@ class Network:
             raise error("tls-verify", "%s: %s" % (url.authority(), str(e).strip()))
         except OSError as e:
             sock.close()
-            raise error("tls", "%s: %s" % (url.authority(), e))
+            raise link_error("tls", url.authority(), e)
+
+
+def link_error(code: str, what: str, e: OSError) -> OtaError:
+    """`timeout` where the number says so, else `code`. TLS streams on the ESP32 negate numbers."""
+    if abs(e.errno or 0) in _TIMEOUTS:
+        code = "timeout"
+    return error(code, "%s: %s" % (what, e))

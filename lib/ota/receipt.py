@@ -8,13 +8,13 @@ import json
 
 from micropython import const
 
-from .errors import error
+from .errors import OtaError, error
 from .files import read_file, replace_file
 from .strict import Malformed, field, hex_decode, loads, text_field
 
 FILE = "/ota_receipts.json"
 
-_LIMIT = const(1024)
+_LIMIT = const(2048)
 _FORMAT = const(1)
 
 
@@ -29,7 +29,7 @@ class Receipt:
 
 
 def load_receipts(path: str) -> dict:
-    """Slot index -> Receipt; empty where there is no readable file."""
+    """Slot index -> Receipt; empty where there is no file that can be read, whatever the reason."""
     try:
         data = read_file(path, _LIMIT)
         if not data:
@@ -38,7 +38,7 @@ def load_receipts(path: str) -> dict:
         if field(fields, "format", int) != _FORMAT:
             return {}
         return {int(slot): _receipt(entry) for slot, entry in field(fields, "slots", dict).items()}
-    except (Malformed, ValueError):
+    except (OtaError, Malformed, ValueError):
         return {}
 
 

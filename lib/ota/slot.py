@@ -22,7 +22,7 @@ _ERASE = const(6)  # ioctl of a block device: erase one block
 
 
 class SlotWriter:
-    """Takes an image in any chunking and writes it into a slot.
+    """Takes an image in any chunking and writes it into a slot. OSError of the device comes through.
 
     Owns two buffers of 4096 bytes, allocated here once. Use: `survey()`, then `write()` (or `room()`
     and `advance()`, which copy nothing) until all bytes were given, then `prove()`, `seal()`.
@@ -89,8 +89,7 @@ class SlotWriter:
     def advance(self, n: int) -> None:
         """Take over `n` bytes that were put into `room()`.
 
-        Raises ImageError `image-format`, `wrong-chip`, `digest-mismatch`; SlotError `flash`, and what
-        `on_head` raises.
+        Raises ImageError `image-format`, `wrong-chip`, `digest-mismatch`, and what `on_head` raises.
         """
         self._fill += n
         self._left -= n
@@ -115,7 +114,7 @@ class SlotWriter:
     def prove(self) -> None:
         """Read the slot back and compare its SHA-256 with the signed one, the header taken from RAM.
 
-        Raises SourceError `short-body`; ImageError `digest-mismatch`; SlotError `readback`, `flash`.
+        Raises SourceError `short-body`; ImageError `digest-mismatch`; SlotError `readback`.
         """
         if self._left:
             raise error("short-body", "%d bytes missing" % self._left)
@@ -131,17 +130,17 @@ class SlotWriter:
     def seal(self) -> None:
         """Program the header and read it again: from here on the slot holds an image.
 
-        Raises SlotError `readback`, `flash`.
+        Raises SlotError `readback`.
         """
         head = self._read_head()
         if head == self.head:
             return
         if head != b"\xff" * HEADER:
             # Torn by a cut. Bits are programmed once, so the sector is written again around it.
-            self._call(self._device.readblocks, 0, self._block)
-            self._call(self._device.ioctl, _ERASE, 0)
-            self._call(self._device.writeblocks, 0, self._view[HEADER:], HEADER)
-        self._call(self._device.writeblocks, 0, self.head, 0)
+            self._device.readblocks(0, self._block)
+            self._device.ioctl(_ERASE, 0)
+            self._device.writeblocks(0, self._view[HEADER:], HEADER)
+        self._device.writeblocks(0, self.head, 0)
         if self._read_head() != self.head:
             raise error("readback", "the header does not read back")
 
@@ -172,23 +171,23 @@ class SlotWriter:
         for at in range(HEADER):
             self._block[at] = 0xFF
         doubt = 0 in self._doubt
-        self._call(self._device.readblocks, 0, self._scratch)
+        self._device.readblocks(0, self._scratch)
         if doubt or self._scratch != self._block:
             if doubt or not self._is_blank():
-                self._call(self._device.ioctl, _ERASE, 0)
-            self._call(self._device.writeblocks, 0, self._view[HEADER:], HEADER)
+                self._device.ioctl(_ERASE, 0)
+            self._device.writeblocks(0, self._view[HEADER:], HEADER)
 
     def _store_sector(self, index: int, doubt: bool) -> None:
         if not doubt:
-            self._call(self._device.readblocks, index, self._scratch)
+            self._device.readblocks(index, self._scratch)
             if self._scratch == self._block:
                 return
         if self._block.count(b"\xff") == SECTOR:
-            self._call(self._device.ioctl, _ERASE, index)
+            self._device.ioctl(_ERASE, index)
         elif not doubt and self._is_blank():
-            self._call(self._device.writeblocks, index, self._block, 0)
+            self._device.writeblocks(index, self._block, 0)
         else:
-            self._call(self._device.writeblocks, index, self._block)
+            self._device.writeblocks(index, self._block)
 
     def _check_block(self, index: int) -> None:
         if self._sha.digest()[:DIGEST] != self._signed(index):
@@ -218,19 +217,13 @@ class SlotWriter:
 
     def _read_head(self) -> bytes:
         head = self._scratch_view[:HEADER]
-        self._call(self._device.readblocks, 0, head)
+        self._device.readblocks(0, head)
         return bytes(head)
 
     def _hash_slot(self, sha, start: int, end: int) -> None:
         while start < end:
             n = min(SECTOR - start % SECTOR, end - start)
             piece = self._scratch if n == SECTOR else self._scratch_view[:n]
-            self._call(self._device.readblocks, start // SECTOR, piece, start % SECTOR)
+            self._device.readblocks(start // SECTOR, piece, start % SECTOR)
             sha.update(piece)
             start += n
-
-    def _call(self, operation, *args) -> None:
-        try:
-            operation(*args)
-        except OSError as e:
-            raise error("flash", "block %s: %s" % (args[0], e))

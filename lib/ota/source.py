@@ -7,7 +7,7 @@ from micropython import const
 
 from .errors import error
 from .http import LINE_LIMIT, Head, Url, request
-from .net import Network
+from .net import Network, link_error
 
 _OK = const(200)
 
@@ -83,7 +83,7 @@ def _io(call, arg):
     try:
         result = call(arg)
     except OSError as e:
-        raise error("timeout" if e.errno in (110, 116, 11) else "link-lost", str(e))
+        raise link_error("link-lost", "while reading", e)
     if result is None:
         raise error("timeout", "the server stopped answering")
     return result

@@ -6,7 +6,7 @@ the journal each time; nothing is kept in variables, so boot.py and main.py see 
 
 from micropython import const
 
-from .errors import OtaError, error
+from .errors import OtaError, SourceError, error
 from .journal import (
     ACTIVATED,
     CONFIRMED,
@@ -85,17 +85,30 @@ class Situation:
         """Is the running image unconfirmed?"""
         if self.action == TORN:
             journal = self.journal
-            return journal.slot == self.running and journal.state >= ACTIVATED
+            return journal.slot == self.running and journal.state != NONE
         return self.action in (ON_TRIAL, SOFT_TRIAL)
 
     def can_return(self) -> bool:
         """Would the bootloader take another slot, were the active record dropped?"""
+        if self.index < 0:
+            return False
         other = self.entries[1 - self.index]
-        return (
-            self.index >= 0
-            and is_valid(other)
-            and slot_of(other, len(self.slots)) != self.selected
-        )
+        return is_valid(other) and slot_of(other, len(self.slots)) != self.selected
+
+    def spare_record(self, slot: int) -> int:
+        """Index of a valid record that names `slot` and does not decide, -1 for none."""
+        for index in range(2):
+            entry = self.entries[index]
+            if index != self.index and is_valid(entry) and slot_of(entry, len(self.slots)) == slot:
+                return index
+        return -1
+
+    def was_aborted(self, slot: int) -> bool:
+        """Did the bootloader give up on `slot`?"""
+        for entry in self.entries:
+            if state_of(entry) == ABORTED and slot_of(entry, len(self.slots)) == slot:
+                return True
+        return False
 
 
 def save_journal(port: Port, journal: Journal) -> None:
@@ -104,14 +117,15 @@ def save_journal(port: Port, journal: Journal) -> None:
     port.nvs_write(_KEY, encode(journal))
 
 
-def boot(window_s: int = _WINDOW_S, port: "Port | None" = None) -> None:
+def boot(window_s: int = 0, port: "Port | None" = None) -> None:
     """What boot.py calls first: finish, note or start whatever the last reset left.
 
     On a trial it starts the watchdog for the whole time that the image has to confirm itself. Never
     raises: a failure is kept for `ota.status()`, and counts as "nothing known", never as confirmed.
 
     Args:
-        window_s: seconds until the watchdog ends the trial, 30 to 600.
+        window_s: seconds until the watchdog ends the trial; by default `trial_window_s` of
+            /ota.json, 300 where that says nothing.
         port: for tests; the board itself by default.
     """
     global fault
@@ -125,7 +139,8 @@ def self_test(checks: list, port: "Port | None" = None) -> None:
     """Run the checks if the running image is on trial: confirm it, or keep why not and go back.
 
     Returns at once on a confirmed image, and after a confirm. After a failed check the board resets
-    into the old image.
+    into the old image, which refuses this one for good. A check that raises SourceError blames the
+    network: it costs one of the three tries that an image has.
 
     Args:
         checks: list of (name, function); a check passes by returning something true, fails by
@@ -142,15 +157,18 @@ def self_test(checks: list, port: "Port | None" = None) -> None:
     except OtaError:
         return  # no otadata, no slots: nothing here is ever on trial
     for name, check in checks:
-        reason = _run(check)
+        reason, final = _run(check)
         if reason:
-            _leave(port, TEST_FAILED, "%s: %s" % (name, reason))
+            _leave(port, TEST_FAILED, "%s: %s" % (name, reason), final)
             return
     confirm(port)
 
 
 def confirm(port: "Port | None" = None) -> None:
     """Keep the running image. Does nothing where it is confirmed already.
+
+    The trial's watchdog cannot be stopped, only put off: it resets the board after 11 days, unless
+    the board was reset before or the application set a watchdog of its own after this call.
 
     Raises SlotError `nvs`, `flash`, `not-confirmed`, `no-slots`, `no-otadata`.
     """
@@ -162,15 +180,17 @@ def confirm(port: "Port | None" = None) -> None:
     found.journal.state = CONFIRMING
     save_journal(port, found.journal)
     _finish_confirm(port, found.journal)
+    port.park_watchdog()
 
 
 def rollback(reason: str = "", port: "Port | None" = None) -> None:
-    """Return to the image in the other slot and never take the running one again. Resets the board.
+    """Return to the image in the other slot. Resets the board.
 
-    Needs no network. Raises SlotError `no-rollback` where the bootloader would not take the other
-    slot, or where that holds no sound image; `nvs`, `flash`.
+    The running image is refused from then on, if its receipt or the journal says what it is. Needs no
+    network. Raises SlotError `no-rollback` where the bootloader would not take the other slot, or
+    where that holds no sound image; `nvs`, `flash`.
     """
-    _leave(port or Port(), ROLLED_BACK, reason or "on request")
+    _leave(port or Port(), ROLLED_BACK, reason or "on request", True)
 
 
 def reset(port: "Port | None" = None) -> None:
@@ -194,17 +214,32 @@ def _boot(port: Port, window_s: int) -> None:
     elif found.action == NOT_LOADABLE:
         _note_not_loaded(port, found)
         port.drop_entry(found.index)
-    elif found.action in (DROP, RESET):
+    elif found.action == RESET:
+        # The reset changed nothing: without rollback, this is how an image looks that cannot load.
+        if found.journal.state >= ACTIVATED:
+            _note_failure(port, found.journal)
+            save_journal(port, found.journal)
+        port.drop_entry(found.index)
+    elif found.action == DROP:
         port.drop_entry(found.index)
     elif found.action == REPAIR and found.journal.resets == 0:
+        _repair(port, found)
+
+
+def _repair(port: Port, found: Situation) -> None:
+    journal = found.journal
+    if journal.slot == found.running and journal.state in (ACTIVATED, TRIAL):
+        _note_failure(port, journal)  # it never confirmed itself: it goes on trial again
+        journal.state = TRIAL
+    else:
         # The next boot finds PENDING, and CONFIRMING in the journal: it marks the image valid.
-        found.journal.clear_attempt()
-        found.journal.resets = 1
-        found.journal.slot = found.running
-        found.journal.state = CONFIRMING
-        save_journal(port, found.journal)
-        port.select(found.slots[found.running])
-        port.reset()
+        journal.clear_attempt()
+        journal.slot = found.running
+        journal.state = CONFIRMING
+    journal.resets = 1
+    save_journal(port, journal)
+    port.select(found.slots[found.running])
+    port.reset()
 
 
 def _settle(port: Port, found: Situation) -> None:
@@ -218,9 +253,7 @@ def _settle(port: Port, found: Situation) -> None:
         port.select(found.slots[journal.slot])
         port.reset()
     else:
-        other = found.entries[1 - found.index]
-        aborted = state_of(other) == ABORTED and slot_of(other, len(found.slots)) == journal.slot
-        if aborted or journal.state == TRIAL:
+        if journal.state == TRIAL or found.was_aborted(journal.slot):
             _note_failure(port, journal)
         else:
             journal.state = NONE  # its record was lost before it could boot: it was never tried
@@ -233,6 +266,10 @@ def _begin_trial(port: Port, found: Situation, window_s: int) -> None:
     if mine and journal.state == CONFIRMING:
         _finish_confirm(port, journal)
         return
+    if mine and found.can_return() and journal.is_refused(journal.digest, journal.sequence):
+        port.drop_entry(found.index)  # leaving it was cut short
+        port.reset()
+        return
     cause = port.reset_cause()
     if mine and journal.state == TRIAL:
         if found.action != ON_TRIAL and cause not in (SOFT, DEEP_SLEEP) and found.can_return():
@@ -242,15 +279,25 @@ def _begin_trial(port: Port, found: Situation, window_s: int) -> None:
             port.drop_entry(found.index)
             port.reset()
             return
-    else:
+    if cause != SOFT:
+        window_s = window_s or _window(port)
+        port.watchdog(window_s)
+        print("ota: on trial, reset in %d s unless confirmed; ota.confirm() keeps it" % window_s)
+    if not (mine and journal.state == TRIAL):
         if not mine:
             journal.clear_attempt()
             journal.slot = found.running
         journal.state = TRIAL
         save_journal(port, journal)
-    if cause != SOFT:
-        port.watchdog(window_s)
-    print("ota: image on trial, reset in %d s unless confirmed; ota.confirm() keeps it" % window_s)
+
+
+def _window(port: Port) -> int:
+    from .config import FILE, load_config
+
+    try:
+        return load_config(port.path(FILE)).trial_window_s
+    except OtaError:
+        return _WINDOW_S
 
 
 def _note_failure(port: Port, journal: Journal) -> None:
@@ -283,7 +330,6 @@ def _finish_confirm(port: Port, journal: Journal) -> None:
     if found.state != VALID or found.selected != found.running:
         raise error("not-confirmed", "otadata record is not VALID after the mark")
     _close_confirm(port, journal)
-    port.park_watchdog()
 
 
 def _close_confirm(port: Port, journal: Journal) -> None:
@@ -298,17 +344,20 @@ def _close_confirm(port: Port, journal: Journal) -> None:
     save_journal(port, journal)
 
 
-def _leave(port: Port, outcome: int, reason: str) -> None:
+def _leave(port: Port, outcome: int, reason: str, final: bool) -> None:
     found = Situation(port)
     journal = found.journal
-    if not found.can_return():
+    if found.action != ON_TRIAL and not found.can_return():
         raise error("no-rollback", "the other slot is not one that the bootloader would take")
     if not found.on_trial():
         _adopt_running(port, found)
-    journal.refuse(journal.digest, journal.sequence)
+    journal.tries += 1
+    if final or journal.tries >= MAX_TRIES:
+        journal.refuse(journal.digest, journal.sequence)
     journal.end(outcome, reason)
     save_journal(port, journal)
-    port.drop_entry(found.index)
+    if found.can_return():
+        port.drop_entry(found.index)
     port.reset()
 
 
@@ -338,14 +387,16 @@ def _adopt_running(port: Port, found: Situation) -> None:
         journal.version = receipt.version
 
 
-def _run(check) -> str:
-    # Why the check failed, "" when it passed.
+def _run(check) -> tuple:
+    # Why the check failed, "" when it passed; and whether that is the image's fault.
     try:
         result = check()
         if hasattr(result, "send"):
             import asyncio
 
             result = asyncio.run(result)
+    except SourceError as e:
+        return str(e), False
     except Exception as e:
-        return "%s %s" % (type(e).__name__, e)
-    return "" if result else "failed"
+        return "%s %s" % (type(e).__name__, e), True
+    return "" if result else "failed", True

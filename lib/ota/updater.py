@@ -10,14 +10,14 @@ from .config import FILE, Config, load_config
 from .errors import OtaError, error
 from .files import read_file
 from .http import Url
-from .journal import ACTIVATED, CANCELLED, WRITING
+from .journal import ACTIVATED, CANCELLED, WRITING, Journal
 from .jws import HEADER_LIMIT, MANIFEST, verify
 from .manifest import LIMIT, Manifest, check_limits, check_target, is_newer, parse
 from .net import Network
 from .port import Port
 from .receipt import FILE as RECEIPTS
 from .receipt import Receipt, load_receipts, save_receipts
-from .slot import SlotWriter
+from .slot import HEADER, SlotWriter
 from .source import open_url
 from .trial import Situation, save_journal
 from .trust import LIMIT as TRUST_LIMIT
@@ -88,8 +88,8 @@ class Updater:
         Args:
             release: from `check()`.
             progress: progress(bytes done, bytes in all), called per 4 KiB; False cancels.
-        Raises SourceError, ImageError; SlotError `trial-running`, `busy`, `refused`, `encrypted`,
-        `readback`, `flash`, `nvs`, `cancelled`.
+        Raises SourceError, ImageError, SignatureError; SlotError `trial-running`, `busy`, `refused`,
+        `nothing-to-do`, `encrypted`, `readback`, `flash`, `nvs`, `cancelled`.
         """
         global _running
         if _running:
@@ -99,13 +99,14 @@ class Updater:
         if device.info()[5]:
             raise error("encrypted", "slot %d is encrypted" % index)
         check_limits(release, self._port.now(), device.info()[3])
-        payload = release.plain()
+        release.plain()
         _running = True
         try:
-            if found.selected >= 0 and found.selected != found.running and found.can_return():
-                self._port.drop_entry(found.index)  # what it selects is about to be written over
+            found = self._unselect(found)  # what it selects is about to be written over
             gc.collect()  # the buffers are the largest objects of an update
-            self._fill(release, payload, found, index, device, progress)
+            self._fill(release, found, index, device, progress)
+        except OSError as e:
+            raise error("flash", "slot %d: %s" % (index, e))
         finally:
             _running = False
 
@@ -113,46 +114,66 @@ class Updater:
         """Let the bootloader take the slot that holds `release` at the next reset, on trial.
 
         Hashes the slot first: it may have been written a while ago.
-        Raises ImageError `not-bootable`; SlotError `trial-running`, `refused`, `not-activated`,
-        `readback`, `files`, `nvs`, `flash`.
+        Raises ImageError `not-bootable`; SlotError as `download`, and `not-activated`, `files`.
         """
-        writer = SlotWriter(self._next(self._permitted(release))[1], release)
-        writer.adopt()
-        writer.prove()
+        device = self._next(self._permitted(release))[1]
+        writer = SlotWriter(device, release)
+        try:
+            writer.adopt()
+            writer.prove()
+        except OSError as e:
+            raise error("flash", "slot: %s" % e)
         self._select(release)
 
     # Steps
 
     def _select(self, release: Manifest) -> None:
-        found = self._permitted(release)
+        found = self._unselect(self._permitted(release))
         index, device = self._next(found)
+        head = bytearray(HEADER)
+        device.readblocks(0, head)
+        journal = found.journal
+        if journal.state != WRITING or not journal.is_about(release.sha256, release.sequence):
+            self._begin(found, release, index, bytes(head))
         receipts = load_receipts(self._port.path(RECEIPTS))
         receipts[index] = Receipt(release.sha256, release.size, release.version, release.sequence)
         save_receipts(self._port.path(RECEIPTS), receipts)
-        journal = found.journal
-        if journal.digest != release.sha256 or journal.sequence != release.sequence:
-            journal.start(index, release.sequence, release.sha256, bytes(16), release.version)
         self._port.select(device)
         after = Situation(self._port)
         if after.selected != index:
             raise error("not-activated", "otadata names slot %d" % after.selected)
         journal.state = ACTIVATED
-        journal.slot = index
         try:
             save_journal(self._port, journal)
         except OtaError:
             self._port.drop_entry(after.index)
             raise
 
+    def _unselect(self, found: Situation) -> Situation:
+        # A record that selects another slot than the running one: an install before this one.
+        if found.selected == found.running or not found.can_return():
+            return found
+        self._port.drop_entry(found.index)
+        return Situation(self._port)
+
+    def _begin(self, found: Situation, release: Manifest, index: int, head: bytes) -> None:
+        # From here on the slot holds no image that anybody may return to.
+        journal = found.journal
+        journal.start(index, release.sequence, release.sha256, head, release.version)
+        save_journal(self._port, journal)
+        spare = found.spare_record(index)
+        if spare >= 0:
+            self._port.drop_entry(spare)
+
     def _trust(self) -> Trust:
         path = self._port.path(self._config.trust)
         try:
             data = read_file(path, HEADER_LIMIT + 1 + TRUST_LIMIT)
-            if not data:
-                raise error("trust-store", "%s is missing or empty" % path)
-            return load(data)
+            if data:
+                return load(data)
         except OtaError as e:
             raise error("trust-store", str(e))
+        raise error("trust-store", "%s is missing or empty" % path)
 
     def _network(self, trust: Trust) -> Network:
         roots = trust.tls_roots
@@ -186,6 +207,8 @@ class Updater:
             raise error("trial-running", "the running image is unconfirmed: confirm it first")
         if found.journal.is_refused(release.sha256, release.sequence):
             raise error("refused", "%s failed here before" % release.version)
+        if not is_newer(release, self._highest(found)):
+            raise error("nothing-to-do", "sequence %d is confirmed" % release.sequence)
         return found
 
     def _highest(self, found: Situation) -> int:
@@ -200,22 +223,23 @@ class Updater:
         index = (found.running + 1) % len(found.slots)
         return index, found.slots[index]
 
-    def _fill(self, release: Manifest, payload, found: Situation, index: int, device, progress):
+    def _fill(self, release: Manifest, found: Situation, index: int, device, progress) -> None:
         journal = found.journal
-        head = journal.head if journal.digest == release.sha256 else b""
+        known = journal.is_about(release.sha256, release.sequence)
+        head = journal.head if known else b""
 
-        def begin(head):
-            journal.start(index, release.sequence, release.sha256, head, release.version)
-            save_journal(self._port, journal)
+        def on_head(head):
+            self._begin(found, release, index, head)
 
-        writer = SlotWriter(device, release, begin)
+        writer = SlotWriter(device, release, on_head)
         if not writer.survey(head, journal.state == WRITING):
-            self._pump(release, payload, writer, journal, progress)
+            self._pump(release, writer, journal, progress)
         writer.prove()
         writer.seal()
 
-    def _pump(self, release: Manifest, payload, writer: SlotWriter, journal, progress) -> None:
+    def _pump(self, release: Manifest, writer: SlotWriter, journal: Journal, progress) -> None:
         trust = self._trust()
+        payload = release.plain()
         body = self._open(trust, self._manifest_url(trust).join(payload.urls[0]))
         try:
             if body.size != payload.size:

@@ -418,6 +418,99 @@ def test_an_install_over_a_selected_slot_drops_the_selection_first(site, tmp_pat
     assert v.selected() == "ota_0"
 
 
+@pytest.mark.parametrize("in_place", [False, True])
+def test_activating_twice_keeps_the_running_image_s_record(site, tmp_path, in_place):
+    v = site.device(tmp_path / "b")
+    v.board.settings.in_place = in_place
+    site.publish(image_of(5), "1.1")
+    u = updater(v)
+    release = u.check()
+    u.install(release)
+    u.activate(release)
+    assert v.entries() == ["1 VALID", "2 NEW"]
+
+
+def test_a_slot_that_is_written_over_is_nothing_to_roll_back_to(site, tmp_path):
+    v = site.device(tmp_path / "b")
+    site.publish(image_of(5), "1.1")
+    installed(v, site, image_of(5))
+    site.publish(image_of(6), "1.2")
+    u = updater(v)
+    u.download(u.check())
+    with pytest.raises(OtaError) as e:
+        trial.rollback(port=v.port())
+    assert e.value.code == "no-rollback"
+    v.reset()
+    assert v.running() == "ota_1"
+
+
+def test_a_release_found_during_a_trial_is_judged_again_after_the_confirm(site, tmp_path):
+    v = site.device(tmp_path / "b")
+    site.publish(image_of(5), "1.5", sequence=5)
+    u = updater(v)
+    u.install(u.check())
+    v.reset()
+    trial.boot(port=v.port())
+    (site.published / "virtual-esp32.manifest").unlink()
+    site.publish(image_of(4), "1.4", sequence=4)
+    replayed = updater(v).check()
+    trial.confirm(v.port())
+    assert refused(v, site, lambda: updater(v).install(replayed)) == "downgrade"
+
+
+def test_what_is_confirmed_is_not_installed_again(site, tmp_path):
+    v = site.device(tmp_path / "b")
+    site.publish(image_of(5), "1.1")
+    release = updater(v).check()
+    installed(v, site, image_of(5))
+    assert refused(v, site, lambda: updater(v).install(release)) == "nothing-to-do"
+
+
+def test_damaged_receipts_stop_no_update(site, tmp_path):
+    for number, junk in enumerate(
+        (b"{", b"x" * 5000, b'{"format":2}', b'{"format":1,"slots":[]}')
+    ):
+        v = site.device(tmp_path / str(number))
+        (v.root / "ota_receipts.json").write_bytes(junk)
+        site.publish(image_of(5), f"1.{number}")
+        installed(v, site, image_of(5))
+
+
+def test_a_sleeping_device_gets_every_try(site, tmp_path):
+    v = site.device(tmp_path / "b")
+    site.publish(image_of(5), "1.1")
+    for _ in range(2):
+        u = updater(v)
+        u.install(u.check())
+        assert v.until_quiet(lambda: trial.boot(port=v.port())) == 1  # woke in the old slot
+        assert v.running() == "ota_1"
+        v.power_on()
+        trial.boot(port=v.port())
+        assert v.running() == "ota_0"
+    assert trial.Situation(v.port()).journal.tries == 2
+
+
+def test_a_flash_error_has_its_code_and_leaves_the_boot_slot(site, tmp_path, monkeypatch):
+    v = site.device(tmp_path / "b")
+    site.publish(image_of(5), "1.1")
+    u = updater(v)
+    release = u.check()
+    real = v.esp32.Partition.writeblocks
+
+    def worn(self, *args):
+        if self.info()[4] == "ota_1":
+            raise OSError(-261, "worn")
+        real(self, *args)
+
+    monkeypatch.setattr(v.esp32.Partition, "writeblocks", worn)
+    with pytest.raises(OtaError) as e:
+        u.install(release)
+    assert e.value.code == "flash"
+    assert v.selected() == "ota_0"
+    monkeypatch.undo()
+    installed(v, site, image_of(5))
+
+
 def test_a_journal_that_cannot_be_written_leaves_the_boot_slot(site, tmp_path, monkeypatch):
     v = site.device(tmp_path / "b")
     site.publish(image_of(5), "1.1")

@@ -1,13 +1,14 @@
 """Boot, trial, confirm, rollback: each row of the state table, on the board's model."""
 
 import hashlib
+import time
 
 import pytest
-from virtual import BLANK, FACTORY_TABLE, IMAGE_A, IMAGE_B, Virtual
+from virtual import BLANK, FACTORY_OTA_TABLE, FACTORY_TABLE, IMAGE_A, IMAGE_B, Virtual
 
 from ota import journal as jr
 from ota import otadata, trial
-from ota.errors import OtaError
+from ota.errors import OtaError, error
 from ota_tools.board.model import DEEP_SLEEP, HARD, POWER_ON, SOFT, WATCHDOG, BoardReset
 
 DIGEST = hashlib.sha256(IMAGE_B).digest()
@@ -369,6 +370,142 @@ def test_a_factory_board_boots_and_is_never_on_trial(tmp_path):
     trial.boot(port=v.port())
     assert "no-slots" in trial.fault
     trial.self_test([("never asked", lambda: 1 / 0)], port=v.port())
+
+
+# Double faults and old stories, found by review
+
+
+def test_an_unconfirmed_image_without_any_record_is_not_blessed(v):
+    start_trial(v)
+    trial.confirm(v.port())  # ota_1 runs; a second release goes to ota_0
+    v.put("ota_0", IMAGE_A)
+    journal = remembered(v)
+    journal.start(0, 3, hashlib.sha256(IMAGE_A).digest(), IMAGE_A[:16], "1.2")
+    v.port().select(v.esp32.Partition("ota_0"))
+    journal.state = jr.ACTIVATED
+    trial.save_journal(v.port(), journal)
+    v.reset()
+    boot(v)
+    assert v.running() == "ota_0" and on_trial(v)
+    first = v.board.entries()[0]
+    v.set_entries(first, BLANK)  # the old image's record is lost
+    v.reset(WATCHDOG)
+    boot(v)
+    assert v.running() == "ota_0" and on_trial(v)
+    assert remembered(v).crashes == 1 and remembered(v).highest == SEQUENCE
+
+
+def test_a_torn_selection_is_a_trial_even_before_the_journal_says_activated(v):
+    install(v, jr.WRITING)
+    torn(v)
+    v.reset()
+    boot(v)
+    assert v.running() == "ota_1" and on_trial(v)
+    assert v.board.watchdog_at is not None
+
+
+@pytest.fixture
+def factory(tmp_path) -> Virtual:
+    made = Virtual(tmp_path / "factory", FACTORY_OTA_TABLE)
+    made.power_on()
+    return made
+
+
+def install_first(v: Virtual) -> None:
+    v.put("ota_0", IMAGE_B)
+    journal = remembered(v)
+    journal.start(0, SEQUENCE, DIGEST, IMAGE_B[:16], "1.1")
+    v.port().select(v.esp32.Partition("ota_0"))
+    journal.state = jr.ACTIVATED
+    trial.save_journal(v.port(), journal)
+    v.reset()
+    boot(v)
+    assert v.running() == "ota_0" and on_trial(v)
+
+
+def test_a_factory_image_gets_control_back_from_a_failed_self_test(factory):
+    install_first(factory)
+    assert self_test(factory, [("app", lambda: False)]) == 1
+    assert factory.running() == "factory"
+    boot(factory)
+    assert remembered(factory).is_refused(DIGEST, SEQUENCE)
+
+
+def test_a_factory_image_notes_how_a_trial_ended(factory):
+    for crashes in (1, 2):
+        install_first(factory)
+        factory.reset(WATCHDOG)
+        assert factory.running() == "factory"
+        boot(factory)
+        assert remembered(factory).crashes == crashes
+    assert remembered(factory).is_refused(DIGEST, SEQUENCE)
+
+
+def test_a_factory_image_has_nothing_to_roll_back_to(factory):
+    with pytest.raises(OtaError) as e:
+        trial.rollback(port=factory.port())
+    assert e.value.code == "no-rollback"
+
+
+def test_leaving_that_was_cut_short_is_finished_at_the_next_boot(old):
+    start_trial(old)
+    journal = remembered(old)
+    journal.refuse(DIGEST, SEQUENCE)
+    journal.end(jr.TEST_FAILED, "cut before the record was dropped")
+    trial.save_journal(old.port(), journal)
+    old.reset(POWER_ON)
+    assert old.running() == "ota_1"
+    assert boot(old) == 1
+    assert old.running() == "ota_0"
+
+
+def test_an_image_that_cannot_load_counts_as_tried_without_a_rollback_bootloader(old):
+    install(old)
+    slot = old.board.table.find("ota_1")
+    old.board.flash.load(slot.offset + 5000, bytes(4))
+    old.reset()
+    assert boot(old) == 1
+    assert old.running() == "ota_0" and old.selected() == "ota_0"
+    assert remembered(old).tries == 1
+
+
+def test_a_check_that_the_network_failed_costs_one_of_three_tries(v):
+    def unreachable():
+        raise error("unreachable", "server restarts")
+
+    for tries in (1, 2, 3):
+        start_trial(v)
+        assert self_test(v, [("server", unreachable)]) == 1
+        boot(v)
+        assert v.running() == "ota_0"
+        assert remembered(v).reason.startswith("server: unreachable")
+        assert remembered(v).is_refused(DIGEST, SEQUENCE) == (tries == 3)
+
+
+def test_the_watchdog_runs_before_anything_is_written(v):
+    install(v)
+    v.reset()
+    v.esp32.NVS.set_blob = lambda *args: (_ for _ in ()).throw(OSError(-4357, "NVS full"))
+    trial.boot(port=v.port())
+    assert v.board.watchdog_at is not None
+    assert "nvs" in trial.fault
+    trial.fault = ""
+
+
+def test_the_window_comes_from_the_configuration(v):
+    (v.root / "ota.json").write_text('{"product":"p","board":"b","trial_window_s":40}')
+    start_trial(v)
+    assert 39 < v.board.watchdog_at - time.monotonic() <= 40
+
+
+def test_a_confirm_that_boot_finishes_starts_no_watchdog(v):
+    start_trial(v)
+    journal = remembered(v)
+    journal.state = jr.CONFIRMING
+    trial.save_journal(v.port(), journal)
+    v.reset(POWER_ON)
+    boot(v)
+    assert v.running() == "ota_1" and v.board.watchdog_at is None
 
 
 # boot() never raises

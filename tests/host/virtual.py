@@ -28,6 +28,16 @@ factory,  app,  factory, 0x10000,  0x1F0000
 vfs,      data, fat,     0x200000, 0x200000
 """
 
+FACTORY_OTA_TABLE = """
+nvs,      data, nvs,     0x9000,   0x4000
+otadata,  data, ota,     0xd000,   0x2000
+phy_init, data, phy,     0xf000,   0x1000
+factory,  app,  factory, 0x10000,  0x100000
+ota_0,    app,  ota_0,   0x110000, 0x100000
+ota_1,    app,  ota_1,   0x210000, 0x100000
+vfs,      data, fat,     0x310000, 0xF0000
+"""
+
 IMAGE_A = make_image(9000, seed=1)
 IMAGE_B = make_image(9000, seed=2)
 
