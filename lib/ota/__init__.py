@@ -16,6 +16,8 @@ _PUBLIC = {
     "reset": "trial",
     "Updater": "updater",
     "status": "health",
+    "history": "memory",
+    "forget": "memory",
     "OtaError": "errors",
     "SourceError": "errors",
     "ImageError": "errors",
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
     from .errors import SlotError as SlotError
     from .errors import SourceError as SourceError
     from .health import status as status
+    from .memory import forget as forget
+    from .memory import history as history
     from .trial import boot as boot
     from .trial import confirm as confirm
     from .trial import reset as reset

@@ -77,6 +77,7 @@ CODES = {
     "refused": SlotError,           # this image failed here before | publish a new sequence
     "readback": SlotError,          # flash does not hold what was written | retry; worn flash?
     "flash": SlotError,             # a flash operation failed | retry; worn flash?
+    "file-system": SlotError,       # FAT: a power cut could destroy it | use littlefs
     "files": SlotError,             # the file system failed or is full | free some space
     "nvs": SlotError,               # the journal cannot be written | retry; NVS full?
     "no-rollback": SlotError,       # the other slot holds nothing to return to | update instead

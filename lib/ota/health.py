@@ -1,5 +1,7 @@
 """What the device can tell of itself. Layer 6; returns data, prints nothing."""
 
+import binascii
+
 from .config import FILE as CONFIG
 from .config import load_config
 from .errors import OtaError
@@ -7,7 +9,7 @@ from .journal import OUTCOMES
 from .otadata import describe
 from .port import Port
 from .receipt import FILE, load_receipts
-from .trial import Situation
+from .situation import Situation
 
 
 def status(port: "Port | None" = None) -> dict:
@@ -21,7 +23,7 @@ def status(port: "Port | None" = None) -> dict:
         version, sequence: of the running image by its receipt, None where there is none;
         highest: highest confirmed sequence in the journal;
         outcome, reason, outcome_version: of the last attempt;
-        refused: how many images are refused;
+        refused: list of dicts with sha256 (its first 32 hex digits) and sequence;
         journal: it could be read; config: "" or what is wrong with /ota.json;
         fault: what kept `ota.boot()` from its work.
 
@@ -60,7 +62,10 @@ def status(port: "Port | None" = None) -> dict:
         "outcome": OUTCOMES[journal.outcome],
         "outcome_version": journal.version,
         "reason": journal.reason,
-        "refused": len(journal.refused),
+        "refused": [
+            {"sha256": binascii.hexlify(digest).decode(), "sequence": sequence}
+            for digest, sequence in journal.refused
+        ],
         "journal": found.remembered,
         "config": _config_fault(port),
         "fault": fault,

@@ -67,6 +67,9 @@ def check_head(head: bytes | bytearray | memoryview, chip_id: int) -> None:
     (magic,) = struct.unpack_from("<I", head, 32)
     if magic != DESCRIPTOR:
         raise error("image-format", "no application descriptor: a bootloader or a merged file?")
+    (length,) = struct.unpack_from("<I", head, 28)
+    if length % 4 or length >= _MAX_SEGMENT:
+        raise error("image-format", "first segment of %d bytes" % length)
 
 
 def inspect(read, limit: int) -> Info:

@@ -42,6 +42,9 @@ OUTCOMES = (
     "cancelled",
 )
 
+EVENTS = OUTCOMES + ("activated",)
+"""Names in the log; the first ones are outcomes."""
+
 MAX_TRIES = const(3)
 """Boots that an image gets without confirming."""
 
@@ -103,6 +106,7 @@ class Journal:
         tries, crashes: boots of this image that did not end in a confirm.
         resets: spent on getting a selected slot booted.
         outcome, version, reason: how the last attempt ended.
+        news: an outcome that is not in the log yet, 0 for none; not part of the record.
         refused: list of (first 16 bytes of the SHA-256, sequence), newest first.
     """
 
@@ -111,6 +115,7 @@ class Journal:
         self.highest = 0
         self.refused: list = []
         self.outcome = 0
+        self.news = 0
         self.version = ""
         self.reason = ""
         self.clear_attempt()
@@ -157,6 +162,7 @@ class Journal:
     def end(self, outcome: int, reason: str) -> None:
         """Keep how the attempt ended."""
         self.outcome = outcome
+        self.news = outcome
         self.reason = reason
         self.state = NONE
 

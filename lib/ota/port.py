@@ -149,6 +149,21 @@ class Port:
         """The absolute path `name` (`/ota.json`) in the device's file system."""
         return self._root + name
 
+    def check_file_system(self) -> None:
+        """Refuse FAT, where a power cut can destroy every file. Raises SlotError `file-system`.
+
+        MicroPython mounts the partition named vfs, else the one named ffat; a FAT boot sector ends
+        in 55 AA.
+        """
+        partition = self._esp32.Partition
+        end = bytearray(2)
+        for label in ("vfs", "ffat"):
+            for part in partition.find(partition.TYPE_DATA, label=label):
+                part.readblocks(0, end, 510)
+                if end == b"\x55\xaa":
+                    raise error("file-system", "%s is FAT" % label)
+                return
+
     # Time and resets
 
     def now(self) -> int:

@@ -15,7 +15,6 @@ from .journal import (
     DROP,
     MAX_CRASHES,
     MAX_TRIES,
-    NO_RECORD,
     NONE,
     NORMAL,
     NOT_LOADABLE,
@@ -25,96 +24,21 @@ from .journal import (
     REPAIR,
     RESET,
     ROLLED_BACK,
-    SIZE,
-    SOFT_TRIAL,
     TEST_FAILED,
-    TORN,
     TRIAL,
     WATCHDOG,
     Journal,
-    action,
-    decode,
-    encode,
 )
-from .otadata import ABORTED, VALID, active, is_valid, slot_of, state_of
+from .memory import save_journal
+from .otadata import VALID, slot_of
 from .port import DEEP_SLEEP, HARD, SOFT, Port
 from .port import WATCHDOG as WATCHDOG_RESET
+from .situation import Situation
 
-_KEY = "journal"
 _WINDOW_S = const(300)
 
 fault = ""
 """What kept `boot()` from doing its work since power-on; "" when nothing did."""
-
-
-class Situation:
-    """What was found: slots, running slot, otadata, journal, and what boot() does about it.
-
-    Attributes:
-        slots: partitions by index.
-        running: index of the running slot, -1 for a factory image.
-        entries: both otadata records.
-        index: of the active record, -1 for none.
-        state: of the active record, `NO_RECORD` for none.
-        selected: slot that the active record names, -1 for none.
-        action: from `journal.STATE_TABLE`.
-        journal: the record, or defaults.
-        remembered: the record could be read.
-    """
-
-    def __init__(self, port: Port) -> None:
-        """Raises SlotError `no-slots`, `no-otadata`, `flash`."""
-        self.slots = port.slots()
-        self.running = port.running()
-        self.entries = port.otadata()
-        self.index = active(self.entries)
-        self.state = NO_RECORD
-        self.selected = -1
-        if self.index >= 0:
-            self.state = state_of(self.entries[self.index])
-            self.selected = slot_of(self.entries[self.index], len(self.slots))
-        self.action = action(self.state, self.selected == self.running)
-        if self.running < 0 and self.index < 0:
-            self.action = NORMAL  # a factory image boots by having no record
-        record = bytearray(SIZE)
-        known = decode(record) if port.nvs_read(_KEY, record) == SIZE else None
-        self.remembered = known is not None
-        self.journal = known or Journal()
-
-    def on_trial(self) -> bool:
-        """Is the running image unconfirmed?"""
-        if self.action == TORN:
-            journal = self.journal
-            return journal.slot == self.running and journal.state != NONE
-        return self.action in (ON_TRIAL, SOFT_TRIAL)
-
-    def can_return(self) -> bool:
-        """Would the bootloader take another slot, were the active record dropped?"""
-        if self.index < 0:
-            return False
-        other = self.entries[1 - self.index]
-        return is_valid(other) and slot_of(other, len(self.slots)) != self.selected
-
-    def spare_record(self, slot: int) -> int:
-        """Index of a valid record that names `slot` and does not decide, -1 for none."""
-        for index in range(2):
-            entry = self.entries[index]
-            if index != self.index and is_valid(entry) and slot_of(entry, len(self.slots)) == slot:
-                return index
-        return -1
-
-    def was_aborted(self, slot: int) -> bool:
-        """Did the bootloader give up on `slot`?"""
-        for entry in self.entries:
-            if state_of(entry) == ABORTED and slot_of(entry, len(self.slots)) == slot:
-                return True
-        return False
-
-
-def save_journal(port: Port, journal: Journal) -> None:
-    """Write the journal as the next generation. Raises SlotError `nvs`."""
-    journal.generation += 1
-    port.nvs_write(_KEY, encode(journal))
 
 
 def boot(window_s: int = 0, port: "Port | None" = None) -> None:

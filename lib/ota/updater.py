@@ -13,13 +13,14 @@ from .http import Url
 from .journal import ACTIVATED, CANCELLED, WRITING, Journal
 from .jws import HEADER_LIMIT, MANIFEST, verify
 from .manifest import LIMIT, Manifest, check_limits, check_target, is_newer, parse
+from .memory import save_journal
 from .net import Network
 from .port import Port
 from .receipt import FILE as RECEIPTS
 from .receipt import Receipt, load_receipts, save_receipts
+from .situation import Situation
 from .slot import HEADER, SlotWriter
 from .source import open_url
-from .trial import Situation, save_journal
 from .trust import LIMIT as TRUST_LIMIT
 from .trust import Trust, load
 
@@ -89,7 +90,7 @@ class Updater:
             release: from `check()`.
             progress: progress(bytes done, bytes in all), called per 4 KiB; False cancels.
         Raises SourceError, ImageError, SignatureError; SlotError `trial-running`, `busy`, `refused`,
-        `nothing-to-do`, `encrypted`, `readback`, `flash`, `nvs`, `cancelled`.
+        `nothing-to-do`, `encrypted`, `file-system`, `files`, `readback`, `flash`, `nvs`, `cancelled`.
         """
         global _running
         if _running:
@@ -100,6 +101,7 @@ class Updater:
             raise error("encrypted", "slot %d is encrypted" % index)
         check_limits(release, self._port.now(), device.info()[3])
         release.plain()
+        self._port.check_file_system()
         _running = True
         try:
             found = self._unselect(found)  # what it selects is about to be written over
@@ -158,6 +160,10 @@ class Updater:
 
     def _begin(self, found: Situation, release: Manifest, index: int, head: bytes) -> None:
         # From here on the slot holds no image that anybody may return to.
+        path = self._port.path(RECEIPTS)
+        receipts = load_receipts(path)
+        if receipts.pop(index, None):
+            save_receipts(path, receipts)
         journal = found.journal
         journal.start(index, release.sequence, release.sha256, head, release.version)
         save_journal(self._port, journal)

@@ -12,9 +12,9 @@ ORDER = [
     ["errors"],
     ["strict", "otadata", "rsa", "image", "jws", "trust", "manifest", "journal"],
     ["slot"],
-    ["port", "files", "config", "receipt"],
+    ["port", "files", "config", "receipt", "memory"],
     ["http", "net", "source"],
-    ["trial"],
+    ["situation", "trial"],
     ["updater", "health"],
     ["__init__"],
 ]

@@ -9,6 +9,8 @@ from virtual import BLANK, FACTORY_OTA_TABLE, FACTORY_TABLE, IMAGE_A, IMAGE_B, V
 from ota import journal as jr
 from ota import otadata, trial
 from ota.errors import OtaError, error
+from ota.memory import forget, history, save_journal
+from ota.situation import Situation
 from ota_tools.board.model import DEEP_SLEEP, HARD, POWER_ON, SOFT, WATCHDOG, BoardReset
 
 DIGEST = hashlib.sha256(IMAGE_B).digest()
@@ -23,7 +25,7 @@ def v(tmp_path) -> Virtual:
 
 
 def remembered(v: Virtual) -> jr.Journal:
-    return trial.Situation(v.port()).journal
+    return Situation(v.port()).journal
 
 
 def install(v: Virtual, state: int = jr.ACTIVATED) -> None:
@@ -33,7 +35,7 @@ def install(v: Virtual, state: int = jr.ACTIVATED) -> None:
     journal.start(1, SEQUENCE, DIGEST, IMAGE_B[:16], "1.1")
     v.port().select(v.esp32.Partition("ota_1"))
     journal.state = state
-    trial.save_journal(v.port(), journal)
+    save_journal(v.port(), journal)
 
 
 def boot(v: Virtual) -> int:
@@ -50,7 +52,7 @@ def _boot(v: Virtual) -> None:
 
 
 def on_trial(v: Virtual) -> bool:
-    return trial.Situation(v.port()).on_trial()
+    return Situation(v.port()).on_trial()
 
 
 def start_trial(v: Virtual) -> None:
@@ -189,7 +191,7 @@ def test_a_confirm_cut_before_the_mark_is_finished_by_the_next_attempt(v):
     start_trial(v)
     journal = remembered(v)
     journal.state = jr.CONFIRMING
-    trial.save_journal(v.port(), journal)
+    save_journal(v.port(), journal)
     v.reset(POWER_ON)  # the bootloader makes it ABORTED and boots the old image
     assert v.running() == "ota_0"
     assert boot(v) == 1
@@ -202,7 +204,7 @@ def test_a_confirm_cut_while_marking_costs_no_try(v):
     start_trial(v)
     journal = remembered(v)
     journal.state = jr.CONFIRMING
-    trial.save_journal(v.port(), journal)
+    save_journal(v.port(), journal)
     v.set_entries(otadata.encode(1, otadata.VALID), BLANK)  # erased, not yet written
     v.reset(POWER_ON)
     boot(v)
@@ -214,7 +216,7 @@ def test_a_confirm_cut_after_the_mark_is_closed_at_the_next_boot(v):
     start_trial(v)
     journal = remembered(v)
     journal.state = jr.CONFIRMING
-    trial.save_journal(v.port(), journal)
+    save_journal(v.port(), journal)
     v.port().mark_valid()
     v.reset()
     boot(v)
@@ -321,7 +323,7 @@ def test_a_selection_that_a_reset_does_not_boot_is_dropped(v):
     install(v)
     journal = remembered(v)
     journal.resets = 1
-    trial.save_journal(v.port(), journal)
+    save_journal(v.port(), journal)
     assert boot(v) == 0
     assert v.selected() == "ota_0"
 
@@ -383,7 +385,7 @@ def test_an_unconfirmed_image_without_any_record_is_not_blessed(v):
     journal.start(0, 3, hashlib.sha256(IMAGE_A).digest(), IMAGE_A[:16], "1.2")
     v.port().select(v.esp32.Partition("ota_0"))
     journal.state = jr.ACTIVATED
-    trial.save_journal(v.port(), journal)
+    save_journal(v.port(), journal)
     v.reset()
     boot(v)
     assert v.running() == "ota_0" and on_trial(v)
@@ -417,7 +419,7 @@ def install_first(v: Virtual) -> None:
     journal.start(0, SEQUENCE, DIGEST, IMAGE_B[:16], "1.1")
     v.port().select(v.esp32.Partition("ota_0"))
     journal.state = jr.ACTIVATED
-    trial.save_journal(v.port(), journal)
+    save_journal(v.port(), journal)
     v.reset()
     boot(v)
     assert v.running() == "ota_0" and on_trial(v)
@@ -452,7 +454,7 @@ def test_leaving_that_was_cut_short_is_finished_at_the_next_boot(old):
     journal = remembered(old)
     journal.refuse(DIGEST, SEQUENCE)
     journal.end(jr.TEST_FAILED, "cut before the record was dropped")
-    trial.save_journal(old.port(), journal)
+    save_journal(old.port(), journal)
     old.reset(POWER_ON)
     assert old.running() == "ota_1"
     assert boot(old) == 1
@@ -502,10 +504,49 @@ def test_a_confirm_that_boot_finishes_starts_no_watchdog(v):
     start_trial(v)
     journal = remembered(v)
     journal.state = jr.CONFIRMING
-    trial.save_journal(v.port(), journal)
+    save_journal(v.port(), journal)
     v.reset(POWER_ON)
     boot(v)
     assert v.running() == "ota_1" and v.board.watchdog_at is None
+
+
+# What people can see and do
+
+
+def test_the_last_sixteen_events_are_kept_newest_first(v):
+    assert history(v.port()) == []
+    for sequence in range(2, 12):
+        journal = remembered(v)
+        journal.start(1, sequence, DIGEST, IMAGE_B[:16], "1.1")
+        journal.state = jr.ACTIVATED
+        save_journal(v.port(), journal)
+        journal.end(jr.CRASHED, "")
+        save_journal(v.port(), journal)
+    found = history(v.port())
+    assert len(found) == 16
+    assert [(e["event"], e["sequence"]) for e in found[:3]] == [
+        ("crashed", 11),
+        ("activated", 11),
+        ("crashed", 10),
+    ]
+    assert found[0]["slot"] == 1 and abs(found[0]["time"] - time.time()) < 60
+
+
+def test_a_damaged_log_is_an_empty_one(v):
+    start_trial(v)
+    trial.confirm(v.port())
+    assert [e["event"] for e in history(v.port())] == ["confirmed", "activated"]
+    v.esp32.NVS("ota").set_blob("log", b"\x01" * 260)
+    assert history(v.port()) == []
+
+
+def test_a_refused_image_can_be_forgotten(v):
+    start_trial(v)
+    self_test(v, [("app", lambda: False)])
+    assert not forget("00" * 32, v.port())
+    assert forget(DIGEST.hex(), v.port())
+    assert not remembered(v).is_refused(DIGEST, SEQUENCE) and remembered(v).tries == 0
+    assert not forget(DIGEST.hex()[:32], v.port())
 
 
 # boot() never raises
