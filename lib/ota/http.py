@@ -37,8 +37,11 @@ class Url:
             if not (port.isdigit() and len(port) <= 5 and 0 < int(port) < 65536):
                 raise error("url", "port out of range")
             self.port = int(port)
-        if not self.host or "@" in authority or "[" in authority:
-            raise error("url", "no plain host name")
+        if not self.host:
+            raise error("url", "no host name")
+        for char in self.host:
+            if not (char.isalpha() or char.isdigit() or char in ".-_"):
+                raise error("url", "a host name has letters, digits, dots and hyphens")
 
     def join(self, reference: str) -> "Url":
         """The URL that `reference` means here: absolute, from the root, or beside this path."""
@@ -92,7 +95,9 @@ class Head:
             self._skipping = not ended
             return
         self._skipping = not ended
-        line = piece.rstrip(b"\r\n")
+        line = piece[:-1] if ended else piece
+        if line.endswith(b"\r"):
+            line = line[:-1]
         if self.status == 0:
             self._status(line)
         elif line:

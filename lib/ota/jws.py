@@ -111,4 +111,6 @@ def _entries(line: bytes) -> list:
             raise Malformed("two signatures by one key")
         kids.add(header["kid"])
         entries.append((protected.encode(), header, signature))
+    if not entries:
+        raise Malformed("no signatures")
     return entries

@@ -37,7 +37,8 @@ def load_receipts(path: str) -> dict:
         fields = loads(data, _LIMIT)
         if field(fields, "format", int) != _FORMAT:
             return {}
-        return {int(slot): _receipt(entry) for slot, entry in field(fields, "slots", dict).items()}
+        slots = field(fields, "slots", dict).items()
+        return {int(slot): _receipt(entry) for slot, entry in slots if slot.isdigit()}
     except (OtaError, Malformed, ValueError):
         return {}
 

@@ -1,15 +1,19 @@
 """A publisher for end-to-end tests: keys, an HTTPS server, releases; and boards that know it."""
 
+import contextlib
 import json
+import socket
+import ssl
+import threading
 from pathlib import Path
 
 from fakes import make_image
 from virtual import STOCK_TABLE, Virtual
 
+from ota.strict import b64url_encode
 from ota.updater import Updater
 from ota_tools import certificates, keys
 from ota_tools import trust as trust_store
-from ota_tools.board.runner import Run, run
 from ota_tools.partitions import parse_csv
 from ota_tools.release import Release, Target, make_release
 from ota_tools.serve import Server
@@ -71,6 +75,50 @@ def image_of(seed: int, size: int = 150000, chip_id: int = 0) -> bytes:
     return make_image(size, chip_id, seed)
 
 
-def run_script(board, interpreter, timeout_s: float = 20.0) -> Run:
-    """Power for a board whose main.py prints what it found."""
-    return run(board, interpreter, timeout_s=timeout_s)
+def signed(signer, payload: bytes, header: dict | None = None, **changes) -> bytes:
+    """An envelope as anybody could make it: nothing is checked, everything can be wrong."""
+    fields = {"alg": "PS256", "kid": keys.kid(signer.public_key()), "typ": "ota-manifest+1"}
+    fields = {**(header or fields), **changes}
+    protected = b64url_encode(json.dumps(fields).encode())
+    signature = keys.sign(signer, protected + b"." + b64url_encode(payload))
+    return envelope(protected.decode(), b64url_encode(signature).decode(), payload)
+
+
+def envelope(protected: str, signature: str, payload: bytes) -> bytes:
+    """One signature and the payload, whatever they are."""
+    entry = {"protected": protected, "signature": signature}
+    return json.dumps({"signatures": [entry]}).encode() + b"\n" + payload
+
+
+class Liar:
+    """A TLS server that answers every request with the same bytes and closes."""
+
+    def __init__(self, paths: certificates.Paths, answer: bytes) -> None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(paths.server_pem, paths.server_key)
+        self._answer = answer
+        self._socket = context.wrap_socket(
+            socket.create_server(("127.0.0.1", 0)), server_side=True
+        )
+        self.url = f"https://localhost:{self._socket.getsockname()[1]}"
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                connection, _ = self._socket.accept()
+            except ssl.SSLError:
+                continue  # a client that did not like the handshake
+            except OSError:
+                return
+            with connection, contextlib.suppress(OSError):
+                connection.settimeout(5)
+                while b"\r\n\r\n" not in connection.recv(4096):
+                    pass
+                connection.sendall(self._answer)
+                connection.settimeout(0.05)  # says goodbye, does not wait for the answer
+                connection.unwrap()
+
+    def close(self) -> None:
+        """Stop listening."""
+        self._socket.close()

@@ -6,7 +6,7 @@ import os
 from fakes import code_of, raises, scratch
 
 from ota.config import FILE, Config, load_config
-from ota.errors import OtaError, SlotError
+from ota.errors import SlotError
 from ota.files import read_file, replace_file
 from ota.receipt import FILE as RECEIPTS
 from ota.receipt import Receipt, encode, load_receipts, save_receipts
@@ -116,6 +116,9 @@ def as_tuple(receipt):
 
 
 def test_a_receipt_of_the_format_is_read():
+    for version in ("1", "x" * 24):
+        text = GOLDEN.replace("1.0", version)
+        assert receipts_in(text)[0].version == version
     receipts = receipts_in(GOLDEN)
     assert list(receipts) == [0]
     assert isinstance(receipts[0], Receipt)
@@ -207,26 +210,31 @@ def test_unknown_fields_of_receipts_are_ignored():
     assert as_tuple(receipts_in(text)[0]) == (DIGEST, 1048576, "1.0", 1)
 
 
-def test_receipts_have_at_most_1024_bytes():
-    one = Receipt(DIGEST, 1, "x" * 24, 1)
+def test_receipts_of_at_most_2048_bytes_are_written():
+    # The last version fills the limit up to its last byte.
+    receipts = {}
+    for slot in range(12):
+        receipts[slot] = Receipt(DIGEST, 1, "x" * 24, 1)
+    spare = 2048 - len(encode(receipts))
+    assert 0 < spare < 500
+    receipts[0].version += "x" * spare
+    assert len(encode(receipts)) == 2048
+    receipts[0].version += "x"
     path = put(b"old")
-    for slots in range(1, 16):
-        receipts = {slot: one for slot in range(slots)}
-        try:
-            data = encode(receipts)
-            assert len(data) <= 1024 and slots < 7
-            save_receipts(path, receipts)
-            assert len(load_receipts(path)) == slots
-        except OtaError as e:
-            assert isinstance(e, SlotError) and e.code == "files" and slots > 5
-            before = read_file(path, 1024)
-            assert code_of(save_receipts, path, receipts) == "files"
-            assert read_file(path, 1024) == before
+    for call, args in ((encode, (receipts,)), (save_receipts, (path, receipts))):
+        e = raises(SlotError, call, *args)
+        assert e.code == "files" and "at most 2048" in str(e)
+    assert read_file(path, 100) == b"old"
 
 
-def test_a_file_of_receipts_of_1024_bytes_is_read():
-    text = GOLDEN + " " * (1024 - len(GOLDEN))
+def test_a_file_of_receipts_has_at_most_2048_bytes():
+    text = GOLDEN + " " * (2048 - len(GOLDEN))
     assert list(receipts_in(text)) == [0]
+    assert receipts_in(text + " ") == {}
+
+
+def test_a_file_of_receipts_that_cannot_be_read_is_no_receipts():
+    assert load_receipts(scratch()) == {}
 
 
 def test_receipts_that_cannot_be_written_are_an_error():
@@ -276,6 +284,8 @@ def test_a_missing_or_empty_configuration_is_an_error():
     path = scratch() + "/none"
     e = raises(SlotError, load_config, path)
     assert e.code == "config" and path in str(e)
+    for name in (path, put(b"")):
+        assert "missing or empty" in str(raises(SlotError, load_config, name))
     assert code_of(load_config, put(b"")) == "config"
 
 

@@ -57,6 +57,7 @@ def test_what_cannot_be_used_is_refused():
         "https://user:password@a.example/",
         "https://a.example:443@b.example/",
         "https://[::1]/",
+        "https://[a]/",
         "https://[::1]:443/",
         "https://a.example:/",
         "https://a.example:0/",
@@ -89,7 +90,11 @@ def test_a_url_is_printable_ascii_without_spaces():
 
 
 def test_nothing_in_a_url_ends_a_header_line():
-    for text in ("https://a.example/\r\nX: y", "https://a.example\r\nX: y/", "https://a/ HTTP/1.1"):
+    for text in (
+        "https://a.example/\r\nX: y",
+        "https://a.example\r\nX: y/",
+        "https://a/ HTTP/1.1",
+    ):
         assert code_of(Url, text) == "url", text
         assert code_of(Url("https://a.example/b").join, text[8:]) == "url", text
 

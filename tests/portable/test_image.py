@@ -9,6 +9,7 @@ from ota.errors import ImageError
 from ota.image import DESCRIPTOR, HEAD_SIZE, check_head, inspect, verify
 
 LIMIT = 1 << 25
+MAGIC_WORD = b"\x32\x54\xcd\xab"
 
 
 def build(lengths, chip_id=0, digest=True, descriptor=True, count=None):
@@ -22,7 +23,7 @@ def build(lengths, chip_id=0, digest=True, descriptor=True, count=None):
     for i, length in enumerate(lengths):
         body = noise(length, i + 1)
         if i == 0 and descriptor:
-            body = struct.pack("<I", DESCRIPTOR) + body[4:]
+            body = MAGIC_WORD + body[4:]
         data += struct.pack("<II", 0x3F400000 + i, length) + body
         for byte in body:
             checksum ^= byte
@@ -69,7 +70,7 @@ def test_the_head_of_an_application_is_taken():
         image = make_image(1000, chip_id)
         for head in (image[:HEAD_SIZE], bytearray(image[:HEAD_SIZE]), memoryview(image)):
             check_head(head, chip_id)
-    assert HEAD_SIZE == 36
+    assert HEAD_SIZE == 36 and DESCRIPTOR == 0xABCD5432
 
 
 def test_another_magic_is_refused():
@@ -104,6 +105,27 @@ def test_a_bootloader_or_a_merged_file_is_no_application():
 
 def test_the_chip_is_named_before_the_descriptor_is_missed():
     assert code_of(check_head, build([64], chip_id=5, descriptor=False)[:36], 0) == "wrong-chip"
+
+
+def test_the_first_segment_has_a_length_that_can_be():
+    for length, ok in (
+        (0, True),
+        (4, True),
+        (0xFFFFFC, True),
+        (1, False),
+        (2, False),
+        (1255, False),
+        (0xFFFFFF, False),
+        (0x1000000, False),
+        (0xFFFFFFFC, False),
+        (0xFFFFFFFF, False),
+    ):
+        head = bytearray(IMAGE[:36])
+        struct.pack_into("<I", head, 28, length)
+        if ok:
+            check_head(head, 0)
+        else:
+            assert code_of(check_head, head, 0) == "image-format", length
 
 
 def test_every_flipped_byte_of_a_head_that_matters_is_an_error():
@@ -148,10 +170,10 @@ def test_sizes_at_every_alignment():
 def test_an_image_without_descriptor_says_so():
     for lengths in ([0], [0, 64], [64], [4, 4]):
         assert not inspected(build(lengths, descriptor=False)).has_descriptor, lengths
-    # It is the first segment that has it.
+    # It is the first segment that has it: not the next one, and not the next one's address.
     image = build([0, 64], descriptor=False)
-    image = image[:40] + struct.pack("<I", DESCRIPTOR) + image[44:]
-    assert not inspected(image).has_descriptor
+    for at in (32, 40):
+        assert not inspected(image[:at] + MAGIC_WORD + image[at + 4 :]).has_descriptor, at
 
 
 def test_bytes_behind_an_image_are_not_its_own():

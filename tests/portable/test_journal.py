@@ -10,6 +10,7 @@ from ota.journal import (
     CONFIRMING,
     CRASHED,
     DROP,
+    EVENTS,
     MAX_CRASHES,
     MAX_TRIES,
     NO_RECORD,
@@ -106,7 +107,7 @@ def test_the_layout_is_the_one_of_the_format():
     assert len(golden) == 252
     record = encode(full())
     assert record[:252] == golden
-    assert record[252:] == struct.pack("<I", binascii.crc32(golden)) == b"\x95\x4d\x82\x61"
+    assert record[252:] == struct.pack("<I", binascii.crc32(golden)) == b"\x18\x5d\xaf\xdc"
     assert len(record) == SIZE == 256
 
 
@@ -186,14 +187,13 @@ def test_another_format_is_none():
         assert (decode(changed(0, bytes((number,)))) is None) == (number != 1), number
 
 
-def test_an_unknown_state_is_none():
-    for state in range(256):
-        assert (decode(changed(1, bytes((state,)))) is None) == (state > 4), state
-
-
-def test_an_unknown_outcome_is_none():
-    for outcome in range(256):
-        assert (decode(changed(73, bytes((outcome,)))) is None) == (outcome > 8), outcome
+def test_a_state_or_outcome_of_a_later_library_reads_as_none_and_the_rest_counts():
+    for at, name, highest in ((1, "state", CONFIRMING), (73, "outcome", CANCELLED)):
+        for number in range(256):
+            journal = decode(changed(at, bytes((number,))))
+            assert getattr(journal, name) == (number if number <= highest else 0), (name, number)
+            setattr(journal, name, getattr(full(), name))
+            assert values(journal) == values(full())
 
 
 def test_the_reserved_byte_is_ignored():
@@ -250,6 +250,7 @@ def test_states_and_outcomes_have_the_numbers_of_the_format():
         "did not load",
         "cancelled",
     )
+    assert EVENTS[:9] == OUTCOMES and EVENTS[9:] == ("activated",)
     assert (MAX_TRIES, MAX_CRASHES) == (3, 2)
 
 
@@ -366,6 +367,28 @@ def test_another_image_or_sequence_counts_anew():
         journal = full()
         journal.start(0, journal.sequence + step, digest, HEAD, "2.0")
         assert (journal.tries, journal.crashes) == (0, 0)
+
+
+def test_an_attempt_is_about_one_image_under_one_sequence():
+    journal = full()
+    assert journal.is_about(DIGEST, journal.sequence)
+    assert not journal.is_about(DIGEST, journal.sequence + 1)
+    assert not journal.is_about(DIGEST, 0)
+    assert not journal.is_about(bytes(32), journal.sequence)
+    assert not journal.is_about(DIGEST[:16], journal.sequence)
+    journal.end(CONFIRMED, "")
+    assert journal.is_about(DIGEST, journal.sequence)
+    journal.clear_attempt()
+    assert not journal.is_about(DIGEST, full().sequence)
+
+
+def test_an_outcome_is_news_until_the_log_has_it():
+    journal = full()
+    assert journal.news == 0
+    journal.end(WATCHDOG, "late")
+    assert journal.news == WATCHDOG
+    # The record does not keep it.
+    assert decode(encode(journal)).news == 0
 
 
 def test_an_end_keeps_how_it_ended():

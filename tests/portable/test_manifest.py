@@ -122,7 +122,9 @@ def test_every_field_has_its_type():
                 continue
             assert refused(fields_of(**{name: value})), (name, value)
     for part in ("image", "payloads"):
-        for name in ("size", "sha256", "blocks") if part == "image" else ("urls", "encoding", "size"):
+        for name in (
+            ("size", "sha256", "blocks") if part == "image" else ("urls", "encoding", "size")
+        ):
             for value in (True, [1], {"a": 1}):
                 assert refused(within(part, **{name: value})), (part, name, value)
     assert refused(within("image", size="1"))
@@ -145,6 +147,19 @@ def test_texts_have_their_limits():
                 assert getattr(read(fields), name) == "x" * n
             else:
                 assert refused(fields), (name, n)
+
+
+def test_a_version_is_printable_ascii():
+    assert release_of(version=" 1.0~rc1 ").version == " 1.0~rc1 "
+    for char in ("\x7f", "\xe9", "\u20ac", "\n", "\t", "\b"):
+        for version in (char, "1" + char, char + "1"):
+            # Escaped: json of MicroPython would write it as it is.
+            text = "".join(["\\u%04x" % ord(c) if c > "~" else c for c in version])
+            text = text.replace("\n", "\\n").replace("\t", "\\t").replace("\b", "\\b")
+            data = FIELDS.replace(b'"1.1"', ('"' + text + '"').encode())
+            assert data != FIELDS
+            assert "printable" in str(raises(ImageError, parse, data)), version
+            assert code_of(parse, data) == "manifest-format", version
 
 
 def test_numbers_have_their_limits():
@@ -342,6 +357,8 @@ def test_more_than_2_to_the_20_above_is_a_jump():
         assert is_newer(release_of(sequence=least + jump), highest, floor) is True
         e = raises(SignatureError, is_newer, release_of(sequence=least + jump + 1), highest, floor)
         assert e.code == "sequence-jump", (highest, floor)
+    assert is_newer(release_of(sequence=jump), 0) is True
+    assert code_of(is_newer, release_of(sequence=jump + 1), 0) == "sequence-jump"
 
 
 def test_a_device_below_the_least_sequence_needs_a_step():

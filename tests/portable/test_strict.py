@@ -32,7 +32,10 @@ ACCEPTED = (
     (b'{"a":" ~"}', {"a": " ~"}),
     (b'{"a":"{[,:]}"}', {"a": "{[,:]}"}),
     (b'{"a":"\\"\\\\\\/\\b\\f\\n\\r\\t"}', {"a": '"\\/\b\f\n\r\t'}),
-    (b'{"a":"\\u0020\\u007e\\u00e9\\u00E9\\ud7ff\\ue000\\uffff"}', {"a": " ~éé\ud7ff\ue000\uffff"}),
+    (
+        b'{"a":"\\u0020\\u007e\\u00e9\\u00E9\\ud7ff\\ue000\\uffff"}',
+        {"a": " ~éé\ud7ff\ue000\uffff"},
+    ),
     (b'{"a":"\\\\u0000"}', {"a": "\\u0000"}),
     (b'{"a b~!":1}', {"a b~!": 1}),
 )
@@ -273,7 +276,21 @@ def test_an_escaped_code_has_four_hex_digits_of_any_case():
 
 
 def test_escaped_codes_are_characters_from_u0020_on_without_surrogates():
-    for code in (0, 1, 0x1F, 0x20, 0x7F, 0xFF, 0xD7FF, 0xD800, 0xDBFF, 0xDC00, 0xDFFF, 0xE000, 0xFFFF):
+    for code in (
+        0,
+        1,
+        0x1F,
+        0x20,
+        0x7F,
+        0xFF,
+        0xD7FF,
+        0xD800,
+        0xDBFF,
+        0xDC00,
+        0xDFFF,
+        0xE000,
+        0xFFFF,
+    ):
         wanted = code >= 0x20 and not 0xD800 <= code <= 0xDFFF
         assert is_accepted(b'{"a":"\\u%04x"}' % code) == wanted, code
 

@@ -75,6 +75,8 @@ def test_a_store_by_openssl_is_read():
     assert sorted(trust.root.keys) == sorted(KIDS[:2]) and trust.root.threshold == 2
     assert list(trust.release.keys) == KIDS[2:] and trust.release.threshold == 1
     assert isinstance(trust.root, Role)
+    bare = Trust(3, trust.root, trust.release)
+    assert (bare.number, bare.sequence_floor, bare.manifest_urls, bare.tls_roots) == (3, 0, [], [])
 
 
 def test_its_keys_verify_what_openssl_signed():
@@ -96,7 +98,9 @@ def test_fewer_root_keys_than_the_threshold_are_not_enough():
 
 def test_only_the_root_role_signs_a_store():
     fields = fields_of(root=ONE_ROOT)
-    assert load(signed(fields)).root.threshold == 1
+    del fields["sequence_floor"]
+    trust = load(signed(fields))
+    assert trust.root.threshold == 1 and trust.sequence_floor == 0
     assert code_of(load, signed(fields, (("release", 2),))) == "signature"
     assert code_of(load, signed(fields, (("root2", 1),))) == "signature"
     assert code_of(load, signed(fields, (("stranger", 0),))) == "signature"
@@ -172,7 +176,7 @@ def test_another_format_number_is_unknown():
 
 
 def test_another_key_algorithm_is_unknown():
-    for alg in ("ES256", "ps256", "RS256"):
+    for alg in ("ES256", "ps256", "RS256", "x", "x" * 16):
         keys = FIELDS["keys"] + [key_entry(alg=alg)]
         assert fields_code(fields_of(keys=keys)) == "format-unknown", alg
 
@@ -301,9 +305,7 @@ def test_one_key_under_two_names_does_not_reach_a_threshold_of_two():
         root={"keys": [KIDS[0], other], "threshold": 2},
     )
     root = PrivateKey("root")
-    data = envelope(
-        json.dumps(fields).encode(), [(KIDS[0], TRUST, root), (other, TRUST, root)]
-    )
+    data = envelope(json.dumps(fields).encode(), [(KIDS[0], TRUST, root), (other, TRUST, root)])
     assert code_of(load, data) == "envelope-format"
 
 

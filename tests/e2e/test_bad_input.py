@@ -1,0 +1,184 @@
+"""The table of bad input, on the VM and in this process: each row its code, nothing else touched."""
+
+import json
+
+import pytest
+from bad_input import NEXT_SLOT, NOTHING, SERVED, Offer
+from site_of import Site
+
+from ota import http
+from ota.config import load_config
+from ota.errors import CODES, OtaError
+from ota.updater import Updater
+from ota_tools import resources
+from ota_tools.board import image_maker, maker
+from ota_tools.board.runner import run
+
+SEQUENCE = 10
+"""Confirmed on the device before the first row."""
+
+# Tries every row with an updater of its own, then installs the honest release.
+SCRIPT = """
+import json
+import ota
+from ota.config import load_config
+
+config = load_config("/ota.json")
+base = config.manifest_url
+
+
+def attempt(name):
+    config.manifest_url = base + name
+    updater = ota.Updater(config)
+    try:
+        release = updater.check()
+        if release is None:
+            return None
+        updater.install(release)
+        return "installed"
+    except ota.OtaError as e:
+        return e.code
+
+
+if ota.status()["running"] == 0:
+    print("ROW", json.dumps([-1, None]))
+    for number in range(%d):
+        print("ROW", json.dumps([number, attempt("%%d.manifest" %% number)]))
+    print("HONEST", attempt("honest.manifest"))
+    ota.reset()
+ota.self_test([("app", lambda: True)])
+print("RUNNING", ota.status()["version"])
+"""
+
+
+class Results:
+    """code and slot operations of each row, and whether the honest release runs in the end."""
+
+    def __init__(self) -> None:
+        self.codes: list = []
+        self.touched: list[set[str]] = []
+        self.honest = ""
+
+
+def slots_of(board, operations) -> set[str]:
+    return {
+        slot.name
+        for slot in board.table.ota_slots
+        for operation in operations
+        if slot.offset <= operation.address < slot.end
+    }
+
+
+def image(version: str) -> bytes:
+    modules = image_maker.library_modules(resources.library_dir())
+    modules["app.py"] = f'VERSION = "{version}"\n'.encode()
+    return image_maker.make_image(modules, 1 << 17, seed=version)
+
+
+@pytest.fixture(scope="module")
+def offers(tmp_path_factory):
+    site = Site(tmp_path_factory.mktemp("site"))
+    offer = Offer(site)
+    for number, row in enumerate(SERVED):
+        offer.begin(number + 1)
+        (site.published / f"{number}.manifest").write_bytes(row.make(offer))
+    release = site.publish(image("2.0"), "2.0", sequence=30)
+    release.manifest_path.rename(site.published / "honest.manifest")
+    yield site
+    offer.close()
+    site.server.close()
+
+
+@pytest.fixture(scope="module")
+def on_vm(offers, vm, tmp_path_factory):
+    site = offers
+    files = site.files(manifest_url=site.server.url + "/")
+    files["/boot.py"] = resources.device_file("boot.py").read_bytes()
+    files["/main.py"] = (SCRIPT % len(SERVED)).encode()
+    board = maker.make_board(
+        tmp_path_factory.mktemp("vm") / "b",
+        site.target.table,
+        image("1.0"),
+        files,
+        receipt=("1.0", SEQUENCE),
+    )
+    found = Results()
+    seen = 0
+
+    def on_line(line: str) -> None:
+        nonlocal seen
+        if line.startswith("ROW "):
+            number, code = json.loads(line[4:])
+            operations = board.flash.operations[seen:]
+            seen = len(board.flash.operations)
+            if number >= 0:
+                found.codes.append(code)
+                found.touched.append(slots_of(board, operations))
+
+    result = run(board, vm, on_line, timeout_s=120)
+    found.honest = result.console[-1]
+    assert len(found.codes) == len(SERVED), "\n".join(result.console[-20:])
+    return found
+
+
+@pytest.fixture(scope="module")
+def in_process(offers, tmp_path_factory):
+    site = offers
+    v = site.device(tmp_path_factory.mktemp("cpython") / "b", manifest_url=site.server.url + "/")
+    port = v.port()
+    receipt = {"sha256": "00" * 32, "size": 1, "version": "1.0", "sequence": SEQUENCE}
+    (v.root / "ota_receipts.json").write_text(json.dumps({"format": 1, "slots": {"0": receipt}}))
+    config = load_config(port.path("/ota.json"))
+    base = config.manifest_url
+    found = Results()
+
+    def attempt(name: str):
+        config.manifest_url = base + name
+        updater = Updater(config, port)
+        try:
+            release = updater.check()
+            if release is None:
+                return None
+            updater.install(release)
+            return "installed"
+        except OtaError as e:
+            return e.code
+
+    for number in range(len(SERVED)):
+        before = v.selected()
+        v.board.flash.operations.clear()
+        found.codes.append(attempt(f"{number}.manifest"))
+        found.touched.append(slots_of(v.board, v.board.flash.operations))
+        assert v.selected() == before, SERVED[number].name
+    assert attempt("honest.manifest") == "installed"
+    v.reset()
+    found.honest = f"RUNNING {'2.0' if v.running() == 'ota_1' else '?'}"
+    return found
+
+
+@pytest.fixture(params=["on_vm", "in_process"])
+def results(request) -> Results:
+    return request.getfixturevalue(request.param)
+
+
+@pytest.mark.parametrize("number", range(len(SERVED)), ids=[row.name for row in SERVED])
+def test_bad_input_has_its_code_and_touches_nothing(results, number):
+    row = SERVED[number]
+    assert results.codes[number] == row.code
+    allowed = {"ota_1"} if row.touches == NEXT_SLOT else set()
+    assert results.touched[number] <= allowed
+    assert row.touches == NOTHING or results.touched[number]
+
+
+def test_after_all_of_them_the_honest_release_installs(results):
+    assert results.honest == "RUNNING 2.0"
+
+
+def test_every_code_of_the_table_is_one_of_the_library():
+    assert {row.code for row in SERVED} - {None} <= set(CODES)
+    names = [row.name for row in SERVED]
+    assert len(set(names)) == len(names)
+
+
+def test_the_endless_head_is_longer_than_the_limit():
+    assert http.HEAD_LIMIT < 20000
