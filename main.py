@@ -46,6 +46,7 @@ def server():
 def update():
     """Install what the server offers; whatever fails, the application goes on."""
     try:
+        print("last update:", ota.status()["outcome"])
         updater = ota.Updater.from_config()
         release = updater.check()
         if release is None:
@@ -61,6 +62,5 @@ def update():
 
 station = connect()
 ota.self_test([("network", station.isconnected), ("server", server), ("app", app.ready)])
-print("last update:", ota.status()["outcome"])
 update()
 app.run()

@@ -72,7 +72,10 @@ class Network:
 
 
 def link_error(code: str, what: str, e: OSError) -> OtaError:
-    """`timeout` where the number says so, else `code`. TLS streams on the ESP32 negate numbers."""
-    if abs(e.errno or 0) in _TIMEOUTS:
+    """`timeout` where the number says so, else `code`.
+
+    TLS streams on the ESP32 negate the numbers; a name that is not found has a text in their place.
+    """
+    if type(e.errno) is int and abs(e.errno) in _TIMEOUTS:
         code = "timeout"
     return error(code, "%s: %s" % (what, e))

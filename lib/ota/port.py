@@ -5,6 +5,7 @@ and subtype, never by label, and otadata is read here: `esp32.Partition` does no
 a slot, and its mark-valid marks the active record, whichever slot is running.
 """
 
+import os
 import struct
 import time
 
@@ -17,6 +18,7 @@ _OTA_0 = const(0x10)
 _OTA_LAST = const(0x1F)
 _DATA_OTA = const(0)
 _CRC_OFFSET = const(28)
+_FREE_BLOCKS = const(4)  # a small file, its replacement, and littlefs' own two
 _EPOCH_2000 = const(946684800)  # Unix time of MicroPython's epoch on the ESP32
 _BUILT = const(1767225600)  # 2026-01-01: a clock below was never set
 _PARKED_MS = const(1000000000)  # 11 days; the task watchdog's counter allows little more
@@ -150,11 +152,15 @@ class Port:
         return self._root + name
 
     def check_file_system(self) -> None:
-        """Refuse FAT, where a power cut can destroy every file. Raises SlotError `file-system`.
+        """Refuse what an update could not rely on.
 
-        MicroPython mounts the partition named vfs, else the one named ffat; a FAT boot sector ends
-        in 55 AA.
+        FAT, where a power cut can destroy every file: MicroPython mounts the partition named vfs, else
+        the one named ffat, and a FAT boot sector ends in 55 AA. And a file system without room for a
+        receipt. Raises SlotError `file-system`, `files`.
         """
+        about = os.statvfs(self._root or "/")
+        if about[4] < _FREE_BLOCKS:
+            raise error("files", "%d blocks free, needs %d" % (about[4], _FREE_BLOCKS))
         partition = self._esp32.Partition
         end = bytearray(2)
         for label in ("vfs", "ffat"):

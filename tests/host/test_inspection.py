@@ -76,7 +76,7 @@ def test_signed_payload_of_an_unknown_type_is_no_manifest(put, release, release_
     payload = release.manifest_path.read_bytes().partition(b"\n")[2]
     other = seal("ota-other+1", payload, [release_key], 6144)
     assert "signed as ota-other+1, not as ota-manifest+1" in refusal(put(other))
-    assert "signed as nothing" in refusal(put(b'{"signatures":[]}\n' + payload))
+    assert "no signatures" in refusal(put(b'{"signatures":[]}\n' + payload))
 
 
 def test_manifest_payload_of_a_trust_envelope_is_no_trust_store():

@@ -51,7 +51,7 @@ def _envelope(data: bytes, trust: Path | None) -> dict[str, Any]:
     if kinds == {jws.TRUST}:
         return {"kind": "trust store", **_trust(data), "signatures": signatures}
     if kinds != {jws.MANIFEST}:
-        raise Refused(f"signed as {', '.join(sorted(kinds)) or 'nothing'}, not as {jws.MANIFEST}")
+        raise Refused(f"signed as {', '.join(sorted(kinds))}, not as {jws.MANIFEST}")
     release = manifest.parse(bytes(jws.split(data, manifest.LIMIT)[1]))
     verified = "not checked: no --trust"
     if trust is not None:

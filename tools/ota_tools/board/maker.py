@@ -11,7 +11,7 @@ from ota_tools.board import filesystem
 from ota_tools.board.image_maker import library_modules, make_image
 from ota_tools.board.model import Board, Settings, create
 from ota_tools.failures import Refused
-from ota_tools.partitions import Table
+from ota_tools.partitions import APP, Table
 
 VFS = "vfs"
 
@@ -25,23 +25,23 @@ def make_board(
     flash_size: int = 4 << 20,
     receipt: tuple[str, int] | None = None,
 ) -> Board:
-    """A board with `app` in its first slot and `files` in its file system.
+    """A board with `app` in its first app partition and `files` in its file system.
 
     Args:
         receipt: version and sequence of `app`, if they are to be known to the device.
     Raises Refused where the image or the files do not fit, Usage where a board is there already.
     """
-    slots = table.ota_slots
+    first = next((part for part in table.partitions if part.type == APP), None)
     vfs = table.find(VFS)
-    if not slots or vfs is None:
-        raise Refused("the partition table needs OTA slots and a partition named vfs")
-    if len(app) > slots[0].size:
-        raise Refused(f"image of {len(app)} bytes, {slots[0].name} has {slots[0].size}")
+    if first is None or vfs is None:
+        raise Refused("the partition table needs an app partition and a partition named vfs")
+    if len(app) > first.size:
+        raise Refused(f"image of {len(app)} bytes, {first.name} has {first.size}")
     if receipt:
         files = {**files, receipts.FILE: _receipt(app, *receipt)}
     filled = filesystem.build(vfs.size, files)
     board = create(folder, table, flash_size, settings or Settings())
-    board.flash.load(slots[0].offset, app)
+    board.flash.load(first.offset, app)
     board.flash.load(vfs.offset, filled)
     return board
 

@@ -31,6 +31,7 @@ _ESP_ERRORS = {
     -260: "ESP_ERR_INVALID_SIZE",
     -261: "ESP_ERR_NOT_FOUND",
     -4354: "ESP_ERR_NVS_NOT_FOUND",
+    -4357: "ESP_ERR_NVS_NOT_ENOUGH_SPACE",
     -4364: "ESP_ERR_NVS_INVALID_LENGTH",
     -5379: "ESP_ERR_OTA_VALIDATE_FAILED",
     1: "ESP_FAIL",
@@ -58,6 +59,7 @@ class Settings:
     """The bootloader was built with rollback."""
 
     strict: bool = True
+    nvs_full: bool = False
 
 
 class Board:
@@ -252,6 +254,8 @@ class Board:
     def _do_nvs_set(
         self, data: bytes, space: str, key: str, value: int | None
     ) -> tuple[None, bytes]:
+        if self.settings.nvs_full:
+            raise _error(-4357)
         content = self.nvs()
         content.setdefault(space, {})[key] = data.hex() if value is None else value
         self._store_nvs(content)

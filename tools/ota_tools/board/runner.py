@@ -4,9 +4,11 @@ The VM is a child process that sees two pipes and its console. Reset, panic, wat
 kill it from outside, so that no `finally` of the program under test runs.
 """
 
+import contextlib
 import json
 import os
 import selectors
+import signal
 import struct
 import subprocess
 import tempfile
@@ -106,6 +108,7 @@ class _Child:
             stderr=subprocess.STDOUT,
             cwd=self._folder.name,
             env={"MICROPYPATH": f"{_STUBS}:.frozen"},
+            start_new_session=True,  # a group of its own: whatever wraps the VM dies with it
         )
         os.close(self._vm_in)
         os.close(self._vm_out)
@@ -130,7 +133,8 @@ class _Child:
             self._result.end = "cut"
             return POWER_ON
         finally:
-            self._process.kill()
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
             self._hear(self._console.read())
             if self._partial:

@@ -35,11 +35,19 @@ def _run(name, names):
     return True
 
 
+def _file_system():
+    # As the port's frozen _boot.py chooses it.
+    for label, size in (("vfs", 4096), ("ffat", 512)):
+        for part in esp32.Partition.find(esp32.Partition.TYPE_DATA, label=label, block_size=size):
+            return part
+    raise OSError("no file system partition")
+
+
 _rom = bytearray(call("rom_size"))
 if _rom:
     call("rom", into=_rom)
 vfs.umount("/")
-vfs.mount(vfs.VfsLfs2(esp32.Partition("vfs")), "/")
+vfs.mount(_file_system(), "/")
 if _rom:
     vfs.mount(vfs.VfsRom(_rom), "/.img")
 os.chdir("/")
