@@ -45,7 +45,7 @@ class Url:
 
     def join(self, reference: str) -> "Url":
         """The URL that `reference` means here: absolute, from the root, or beside this path."""
-        if "://" in reference:
+        if "://" in reference.split("?")[0]:
             return Url(reference)
         if not reference.startswith("/"):
             reference = self.path.split("?")[0].rpartition("/")[0] + "/" + reference
@@ -103,7 +103,7 @@ class Head:
         elif line:
             self._header(line, ended)
         else:
-            self.done = True
+            self.done = ended
 
     def _status(self, line: bytes) -> None:
         parts = line.split(b" ", 2)

@@ -214,20 +214,15 @@ def decode(record) -> "Journal | None":
         digest, sequence = struct.unpack_from("<16sQ", ring, offset)
         if sequence:
             journal.refused.append((digest, sequence))
-    try:
-        journal.version = _text(fields[13])
-        journal.reason = _text(fields[14])
-    except UnicodeError:
-        return None
+    journal.version = _text(fields[13])
+    journal.reason = _text(fields[14])
     return journal
 
 
 def _fit(text: str, size: int) -> bytes:
-    # Cut between characters, so that what is read back is text again.
-    while len(text.encode()) > size:
-        text = text[:-1]
-    return text.encode()
+    return _text(text.encode()[:size]).encode()
 
 
 def _text(field: bytes) -> str:
-    return field.rstrip(b"\x00").decode()
+    # Printable ASCII, anything else as a question mark: both interpreters read the same.
+    return "".join([chr(byte) if 0x20 <= byte <= 0x7E else "?" for byte in field.rstrip(b"\x00")])

@@ -50,6 +50,11 @@ def test_unknown_partitions_are_errors(v):
         v.esp32.Partition(99)
 
 
+def test_the_block_size_is_no_keyword_of_a_partition_by_number(v):
+    with pytest.raises(TypeError):
+        v.esp32.Partition(v.esp32.Partition.RUNNING, block_size=512)
+
+
 def test_ioctl_counts_blocks_and_erases_one(v):
     part = v.esp32.Partition("ota_1")
     assert [part.ioctl(op, 0) for op in (1, 2, 3, 4, 5)] == [0, 0, 0, 384, 4096]

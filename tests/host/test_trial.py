@@ -312,6 +312,25 @@ def test_a_torn_record_is_normal_where_the_journal_knows_nothing(v):
 # RUNNING and BOOT differ
 
 
+def test_a_wake_from_deep_sleep_after_an_install_is_led_into_the_new_image(v):
+    install(v)
+    with pytest.raises(BoardReset) as e:
+        v.machine.deepsleep(1000)
+    v.reset(e.value.cause)
+    assert v.running() == "ota_0" and v.selected() == "ota_1"
+    assert boot(v) == 1
+    assert v.running() == "ota_1" and on_trial(v)
+
+
+def test_a_trial_goes_on_after_deep_sleep(v):
+    start_trial(v)
+    generation = remembered(v).generation
+    v.reset(DEEP_SLEEP)
+    assert boot(v) == 0
+    assert v.running() == "ota_1" and on_trial(v)
+    assert v.board.watchdog_at is not None and remembered(v).generation == generation
+
+
 def test_a_selected_image_that_was_not_booted_gets_one_reset(v):
     install(v)
     assert v.running() == "ota_0" and v.selected() == "ota_1"  # deep sleep, or a soft reset

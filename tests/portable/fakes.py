@@ -161,9 +161,14 @@ def read_data(name):
 
 def scratch():
     """A new empty folder."""
-    path = "/tmp/ota-portable-%d" % time.time_ns()
-    os.mkdir(path)
-    return path
+    while True:
+        path = "/tmp/ota-portable-%d" % time.time_ns()
+        try:
+            os.mkdir(path)
+            return path
+        except OSError as e:
+            if e.errno != 17:
+                raise  # EEXIST: another interpreter took the name
 
 
 def raises(kind, call, *args):

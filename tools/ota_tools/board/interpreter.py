@@ -34,6 +34,10 @@ print(*sys.implementation.version[:3])
 # Debian releases without a package, or with one that is too old.
 _OLD_DEBIAN = ("buster", "bullseye", "bookworm")
 
+# The processor of 32 bits whose programs a machine's own processor runs too; integers, hashes and the
+# heap differ there, as they do on the chip.
+_NARROW = {"amd64": "i386", "arm64": "armhf"}
+
 _COMPONENTS = {"debian": "main", "ubuntu": "main universe"}
 
 # The path of the main archive's address: .../debian, .../ubuntu-ports, or a mirror list's file.
@@ -137,6 +141,22 @@ def install(suite: str, arch: str | None = None, progress: Progress | None = Non
     Raises MissingTool.
     """
     return _cached(suite, arch) or _install(suite, arch, progress)
+
+
+def legs(progress: Progress | None = None) -> dict[str, Interpreter]:
+    """The VMs that portable code is tried on, by a name for people.
+
+    `found`, the one of `find()`. On Debian two more, from its archive: `32 bits`, the oldest supported
+    version, and `newest`, what Debian testing had when it was fetched; another distribution's archive
+    does not have them.
+    Raises MissingTool, on Debian also where one of the two cannot be had.
+    """
+    named = {"found": find(progress=progress)}
+    if _os_release().get("ID") == "debian":
+        arch = _own_arch()
+        named["32 bits"] = install("trixie", _NARROW.get(arch, arch), progress)
+        named["newest"] = install("testing", None, progress)
+    return named
 
 
 def _probe(argv: tuple[str, ...], source: str) -> Interpreter:

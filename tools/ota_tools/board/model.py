@@ -89,9 +89,15 @@ class Board:
         self.messages: list[str] = []
 
     def boot(self, cause: int = POWER_ON) -> Partition:
-        """Reset or power up: the bootloader chooses and starts an image. Raises Refused for none."""
+        """Reset or power up: the bootloader chooses and starts an image. Raises Refused for none.
+
+        A wake from deep sleep starts what ran before, unseen: otadata is not read, the image not
+        verified (CONFIG_BOOTLOADER_SKIP_VALIDATE_IN_DEEP_SLEEP, on in MicroPython since v1.21).
+        """
         self.cause = cause
         self.watchdog_at = None
+        if cause == DEEP_SLEEP and self.running is not None:
+            return self.running
         self.running = None
         result = bootloader.boot(
             self.flash, self.table, self.settings.chip_id, self.settings.rollback
@@ -288,6 +294,9 @@ class Board:
 
     def _do_reset(self, _: bytes) -> tuple[None, bytes]:
         raise BoardReset(HARD, "machine.reset()")
+
+    def _do_deep_sleep(self, _: bytes) -> tuple[None, bytes]:
+        raise BoardReset(DEEP_SLEEP, "machine.deepsleep()")
 
     def _do_cause(self, _: bytes) -> tuple[int, bytes]:
         return self.cause, b""

@@ -16,7 +16,12 @@ class Partition:
     BOOT = 0
     RUNNING = 1
 
-    def __init__(self, id, block_size=4096, _info=None):
+    def __init__(self, id, *rest, **names):
+        # Positional only, as the C code has it.
+        if names:
+            raise TypeError("function doesn't take keyword arguments")
+        block_size = rest[0] if rest else 4096
+        _info = rest[1] if len(rest) > 1 else None
         if _info is None:
             if isinstance(id, str):
                 _info = call("named", id)

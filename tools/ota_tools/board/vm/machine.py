@@ -14,6 +14,11 @@ def reset():
     call("reset")
 
 
+def deepsleep(time_ms=0):
+    """Wakes at once: the time is not modelled, the way back into the same image is."""
+    call("deep_sleep")
+
+
 def reset_cause():
     """Why the board last started."""
     return call("cause")

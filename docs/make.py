@@ -1,0 +1,138 @@
+"""Makes docs/errors.md and docs/states.md from the tables that the code and the tests use.
+
+`python docs/make.py` writes them; tests/host/test_docs.py holds them to what this would write.
+"""
+
+import re
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+sys.path[:0] = [
+    str(ROOT / part) for part in ("lib", "tools", "tests/portable", "tests/host", "tests/e2e")
+]
+
+import ota_tools  # noqa: E402, F401 - the dialect
+from ota import errors, journal, otadata  # noqa: E402
+
+ACTS = {
+    "SourceError": ("the network or the server", "try again later"),
+    "ImageError": ("the publisher", "what was published is not acceptable"),
+    "SignatureError": ("the owner", "somebody offers what was not signed, or offers it again"),
+    "SlotError": ("the device", "its layout, flash, configuration or state"),
+}
+"""Class -> who acts, and why."""
+
+
+def comments(source: str, pattern: str) -> dict[str, str]:
+    """name -> comment behind it, for lines that match `pattern` (group 1 the name, 2 the comment)."""
+    return {m[1]: m[2].strip() for m in re.finditer(pattern, source, re.MULTILINE)}
+
+
+def errors_page() -> str:
+    """docs/errors.md."""
+    source = (ROOT / "lib/ota/errors.py").read_text()
+    told = comments(source, r'^    "([a-z-]+)": \w+,\s*# (.*)$')
+    lines = [
+        "# Errors",
+        "",
+        "Made by docs/make.py from lib/ota/errors.py and the tables of tests/e2e; do not edit.",
+        "",
+        "Every failure is an `ota.OtaError` with a `code` that never changes its meaning. Its class says who",
+        "can act. After any of them the boot slot is what it was, and the call can be made again.",
+    ]
+    for name, (who, why) in ACTS.items():
+        lines += ["", f"## {name}: {who}", "", why[0].upper() + why[1:] + ".", ""]
+        lines += ["| code | cause | what to do |", "|---|---|---|"]
+        for code, kind in errors.CODES.items():
+            if kind.__name__ == name:
+                cause, _, what = told[code].partition(" | ")
+                lines.append(f"| `{code}` | {cause} | {what} |")
+    return "\n".join([*lines, *_bad_input(), *_exit_codes()]) + "\n"
+
+
+def _bad_input() -> list[str]:
+    import bad_input
+    import test_bad_device
+
+    served = "test_bad_input_has_its_code_and_touches_nothing"
+    device = "test_bad_device_has_its_code_and_keeps_its_boot_slot"
+    lines = [
+        "",
+        "## Bad input, row by row",
+        "",
+        "What it may touch: *nothing* is no flash operation in any slot, counted on the virtual board; *next",
+        "slot* is the inactive one, which then holds no image or one that is not selected. After each row the",
+        "next honest release installs, except where the partition table itself is the fault. Rows of",
+        f"`{served}` (tests/e2e/test_bad_input.py) run on the",
+        f"MicroPython VM and on CPython, rows of `{device}`",
+        "(tests/e2e/test_bad_device.py) on the VM.",
+        "",
+        "| bad input | code | touches | test |",
+        "|---|---|---|---|",
+    ]
+    for row in bad_input.SERVED:
+        code = f"`{row.code}`" if row.code else "none: nothing to do"
+        lines.append(f"| {row.name} | {code} | {row.touches} | `test_bad_input…[{row.name}]` |")
+    for name, (code, touches, _, _) in test_bad_device.ROWS.items():
+        told = f"`{code}`" if code else "none: the update goes on"
+        lines.append(f"| {name} | {told} | {touches} | `test_bad_device…[{name}]` |")
+    return lines
+
+
+def _exit_codes() -> list[str]:
+    from ota_tools import failures
+
+    lines = [
+        "",
+        "## Exit codes of the command `ota`",
+        "",
+        "| code | |",
+        "|---|---|",
+        "| 0 | done |",
+    ]
+    for kind in (failures.Refused, failures.Usage, failures.Unreachable, failures.MissingTool):
+        told = re.sub(r"\s*Exit code \d\.", "", kind.__doc__ or "").strip()
+        lines.append(f"| {kind.exit_code} | {told} |")
+    return lines
+
+
+def states_page() -> str:
+    """docs/states.md."""
+    source = (ROOT / "lib/ota/journal.py").read_text()
+    actions = comments(source, r"^([A-Z_]+) = const\(\d\)  # (.*)$")
+    names = {getattr(journal, name): name for name in actions}
+    states = {
+        otadata.NEW: "NEW",
+        otadata.PENDING_VERIFY: "PENDING_VERIFY",
+        otadata.VALID: "VALID",
+        journal.OTHER: "anything else",
+        journal.NO_RECORD: "no valid record",
+    }
+    lines = [
+        "# What a boot finds, and what `ota.boot()` does",
+        "",
+        "Made by docs/make.py from `STATE_TABLE` in lib/ota/journal.py; do not edit. Every row is entered on the",
+        "board in tests/host/test_trial.py.",
+        "",
+        "| active otadata record | names the running slot | action | |",
+        "|---|---|---|---|",
+    ]
+    for (state, same), action in journal.STATE_TABLE.items():
+        name = names[action]
+        yes = "yes" if same else "no"
+        lines.append(f"| {states[state]} | {yes} | {name} | {actions[name]} |")
+    return "\n".join(lines) + "\n"
+
+
+PAGES = {"errors.md": errors_page, "states.md": states_page}
+
+
+def main() -> None:
+    """Write every page."""
+    for name, page in PAGES.items():
+        (ROOT / "docs" / name).write_text(page())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,460 @@
+"""Checks that no other test holds, found by tests/mutants.py: port, net, slot, situation, trial."""
+
+from fakes import RamSlot, code_of, make_image, make_release
+
+import ota.net
+import ota.trial
+from ota.errors import error
+from ota.http import Url
+from ota.journal import (
+    ACTIVATED,
+    CONFIRMED,
+    CONFIRMING,
+    NONE,
+    SIZE,
+    TRIAL,
+    Journal,
+    decode,
+    encode,
+)
+from ota.memory import save_journal
+from ota.net import Network
+from ota.otadata import ABORTED, NEW, PENDING_VERIFY, UNDEFINED, VALID, active, seq_of
+from ota.otadata import encode as entry
+from ota.port import HARD, POWER_ON, SOFT, Port
+from ota.situation import Situation
+from ota.slot import HEADER, SlotWriter
+from ota.trial import boot, confirm
+
+OTA_0 = 0x10
+
+
+class Part:
+    """A partition as `esp32.Partition` gives it."""
+
+    TYPE_APP, TYPE_DATA, BOOT, RUNNING = 0, 1, 0, 1
+
+    def __init__(self, subtype, data=b"", fails=False):
+        self.subtype = subtype
+        self.data = data
+        self.fails = fails
+
+    def info(self):
+        return (0, self.subtype, 0, len(self.data), "part", False)
+
+    def readblocks(self, block, buf, offset=0):
+        buf[:] = self.data[block * 4096 + offset : block * 4096 + offset + len(buf)]
+
+    def set_boot(self):
+        raise OSError(-5379, "ESP_ERR_OTA_VALIDATE_FAILED")
+
+
+class Partitions:
+    """`esp32.Partition` with these slots, running the first one; `data` under any other question."""
+
+    TYPE_APP, TYPE_DATA, BOOT, RUNNING = 0, 1, 0, 1
+
+    def __init__(self, apps, data=()):
+        self.apps = apps
+        self.data = data
+
+    def __call__(self, which):
+        return self.apps[0]
+
+    def find(self, kind=0, subtype=255, label=None):
+        return list(self.apps if kind == self.TYPE_APP else self.data)
+
+    def mark_app_valid_cancel_rollback(self):
+        raise OSError(-1, "ESP_FAIL")
+
+
+class Forgetful:
+    """NVS that takes everything and keeps something else."""
+
+    def __init__(self, namespace):
+        pass
+
+    def set_blob(self, key, blob):
+        pass
+
+    def commit(self):
+        pass
+
+    def get_blob(self, key, buf):
+        return len(buf)
+
+
+class Board:
+    """The module `esp32`."""
+
+    NVS = Forgetful
+
+    def __init__(self, apps, data=()):
+        self.Partition = Partitions(apps, data)
+
+
+def port(subtypes, *data):
+    """A port of a board with these app partitions, whose images are for chip 9."""
+    image = bytes(12) + b"\x09\x00" + bytes(10)
+    return Port(Board([Part(subtype, image) for subtype in subtypes], data), object())
+
+
+def test_two_ota_slots_are_needed_without_a_hole():
+    assert len(port((OTA_0, OTA_0 + 1)).slots()) == 2
+    assert len(port((OTA_0 + 1, 0, OTA_0)).slots()) == 2
+    for subtypes in ((OTA_0,), (0, OTA_0), (OTA_0, OTA_0 + 2), (OTA_0 + 1, OTA_0 + 2)):
+        assert code_of(port(subtypes).slots) == "no-slots", subtypes
+
+
+def test_a_factory_image_runs_in_no_slot():
+    assert port((OTA_0 + 1, OTA_0)).running() == 1
+    assert port((0, OTA_0)).running() == -1
+
+
+def test_otadata_is_needed():
+    assert code_of(port((OTA_0,)).otadata) == "no-otadata"
+
+
+def test_the_chip_is_the_one_of_the_running_image():
+    assert port((OTA_0,)).chip_id() == 9
+
+
+def test_a_slot_that_the_bootloader_refuses_is_not_selected():
+    assert code_of(port((OTA_0,)).select, Part(OTA_0)) == "not-bootable"
+
+
+def test_a_mark_that_fails_is_an_error():
+    assert code_of(port((OTA_0,)).mark_valid) == "flash"
+
+
+def test_what_nvs_does_not_give_back_was_not_written():
+    assert code_of(port((OTA_0,)).nvs_write, "journal", b"remember") == "nvs"
+
+
+def test_fat_is_refused():
+    port((OTA_0,), Part(0x81, bytes(4096))).check_file_system()
+    fat = Part(0x81, bytes(510) + b"\x55\xaa")
+    assert code_of(port((OTA_0,), fat).check_file_system) == "file-system"
+
+
+def test_a_clock_before_the_library_was_written_is_not_set():
+    class Early(Port):
+        seconds = 0
+
+        def now(self):
+            return self.seconds
+
+    early = Early(Board([]), object())
+    assert not early.clock_is_set()
+    early.seconds = 1790000000
+    assert early.clock_is_set()
+
+
+def test_a_log_that_cannot_be_written_stops_nothing():
+    class FullForLogs:
+        written = []
+
+        def now(self):
+            return 1790000000
+
+        def nvs_read(self, key, buf):
+            return 0
+
+        def nvs_write(self, key, blob):
+            if key == "log":
+                raise error("nvs", "full")
+            self.written.append(key)
+
+    journal = Journal()
+    journal.state = ACTIVATED
+    save_journal(FullForLogs(), journal)
+    assert FullForLogs.written == ["journal"]
+
+
+def test_without_a_tls_root_that_can_be_read_nothing_is_opened():
+    assert code_of(Network, None, [], 1) == "config"
+    assert code_of(Network, None, [b"no certificate"], 1) == "config"
+
+
+# A connection to a server that is not trusted
+
+
+class Socket:
+    """A socket, the module `socket` and the module `tls` in one: connects, then trusts nobody."""
+
+    AF_INET, SOCK_STREAM, PROTOCOL_TLS_CLIENT, CERT_REQUIRED = 2, 1, 16, 2
+
+    def __init__(self):
+        self.is_open = True
+        self.timeout = None
+
+    def socket(self):
+        return self
+
+    def getaddrinfo(self, *args):
+        return [(2, 1, 6, "", ("127.0.0.1", 443))]
+
+    def settimeout(self, seconds):
+        self.timeout = seconds
+
+    def connect(self, address):
+        pass
+
+    def setsockopt(self, *args):
+        pass
+
+    def close(self):
+        self.is_open = False
+
+    def SSLContext(self, protocol):  # noqa: N802
+        return self
+
+    def load_verify_locations(self, root):
+        pass
+
+    def wrap_socket(self, sock, server_hostname):
+        raise ValueError("certificate verify failed")
+
+
+class Clock:
+    """A port whose clock was set or not."""
+
+    def __init__(self, is_set):
+        self._is_set = is_set
+
+    def clock_is_set(self):
+        return self._is_set
+
+
+def distrusted(sock, is_set):
+    """The code of a connection through this socket."""
+    real = (ota.net.socket, ota.net.tls)
+    ota.net.socket = ota.net.tls = sock
+    try:
+        return code_of(Network(Clock(is_set), [b"root"], 7).connect, Url("https://here/x"))
+    finally:
+        ota.net.socket, ota.net.tls = real
+
+
+def test_a_certificate_is_judged_by_a_clock_that_was_set():
+    assert distrusted(Socket(), True) == "tls-verify"
+    assert distrusted(Socket(), False) == "clock-not-set"
+
+
+def test_a_connection_has_a_time_limit_and_is_closed_where_nobody_is_trusted():
+    sock = Socket()
+    distrusted(sock, True)
+    assert sock.timeout == 7
+    assert not sock.is_open
+
+
+# A slot
+
+
+class WornHeader(RamSlot):
+    """A slot whose first bytes do not take what is programmed."""
+
+    def writeblocks(self, block, buf, offset=None):
+        if (block, offset, len(buf)) != (0, 0, HEADER):
+            RamSlot.writeblocks(self, block, buf, offset)
+
+
+def test_a_header_that_does_not_read_back_is_an_error():
+    image = make_image(9000)
+    writer = SlotWriter(WornHeader(), make_release(image))
+    writer.survey()
+    writer.write(image)
+    writer.prove()
+    assert code_of(writer.seal) == "readback"
+
+
+def test_every_wrong_block_is_in_doubt_where_another_image_was_cut():
+    image = make_image(200000)
+    slot = RamSlot(256 * 1024)
+    for start in range(0, len(image) - 4096, 65536):
+        slot.data[start + 4096 : start + 5000] = image[start + 4096 : start + 5000]
+    slot.data[65536 * 2 : 65536 * 2 + 4096] = image[65536 * 2 : 65536 * 2 + 4096]
+    writer = SlotWriter(slot, make_release(image))
+    writer.survey(b"", True)
+    writer.write(image)
+    assert ("erase", 65536 * 2, 4096) in slot.log
+
+
+def in_doubt(slot, image):
+    """Write the first block of an image whose writing was cut; what was erased."""
+    writer = SlotWriter(slot, make_release(image))
+    writer.survey(image[:16], True)
+    writer.write(image)
+    return [at for kind, at, _ in slot.log if kind == "erase"]
+
+
+def test_a_sector_in_doubt_is_erased_whatever_it_reads():
+    image = make_image(9000)
+    sectors = [0, 4096, 8192]
+    assert in_doubt(RamSlot(), image) == sectors
+    slot = RamSlot()
+    slot.data[16 : len(image) - 1] = image[16:-1]
+    assert in_doubt(slot, image) == sectors
+
+
+def test_bytes_behind_the_end_are_refused_not_dropped():
+    image = make_image(9000)
+    writer = SlotWriter(RamSlot(), make_release(image))
+    writer.survey()
+    assert code_of(writer.write, image + b"x") == "size-mismatch"
+
+
+# Situation and trial
+
+
+class Bench(Port):
+    """Two slots, otadata and a journal in RAM. `log`: what was done to the board."""
+
+    def __init__(self, running, first, second, cause=POWER_ON, **journal):
+        super().__init__(Board([]), object())
+        self.index = running
+        self.entries = [first, second]
+        self.cause = cause
+        self.log = []
+        self.marks = True
+        kept = Journal()
+        for name in journal:
+            setattr(kept, name, journal[name])
+        self.record = encode(kept)
+
+    def slots(self):
+        return [Part(OTA_0), Part(OTA_0 + 1)]
+
+    def running(self):
+        return self.index
+
+    def otadata(self):
+        return self.entries
+
+    def journal(self):
+        return decode(self.record)
+
+    def nvs_read(self, key, buf):
+        if key != "journal":
+            return 0
+        buf[:] = self.record
+        return SIZE
+
+    def nvs_write(self, key, blob):
+        if key == "journal":
+            self.record = blob
+
+    def select(self, part):
+        self.log.append("select")
+
+    def drop_entry(self, index):
+        self.log.append("drop %d" % index)
+
+    def mark_valid(self):
+        self.log.append("mark in state %d" % self.journal().state)
+        if self.marks:
+            index = active(self.entries)
+            self.entries[index] = entry(seq_of(self.entries[index]), VALID)
+
+    def watchdog(self, seconds):
+        self.log.append("watchdog")
+
+    def park_watchdog(self):
+        self.log.append("park")
+
+    def reset_cause(self):
+        return self.cause
+
+    def reset(self):
+        self.log.append("reset")
+
+
+OLD = entry(1, VALID)  # slot 0
+BLANK = b"\xff" * 32
+
+
+def booted(bench):
+    """What boot() did."""
+    ota.trial.fault = ""
+    boot(300, bench)
+    assert ota.trial.fault == ""
+    return bench.log
+
+
+def test_a_torn_record_is_no_trial_where_the_journal_is_about_the_other_slot():
+    torn = entry(2, UNDEFINED)
+    assert Situation(Bench(1, OLD, torn, slot=1, state=TRIAL)).on_trial()
+    assert not Situation(Bench(1, OLD, torn, slot=0, state=TRIAL)).on_trial()
+
+
+def test_the_way_back_is_a_valid_record_of_the_other_slot():
+    new = entry(4, NEW)
+    assert Situation(Bench(1, OLD, new)).can_return()
+    assert not Situation(Bench(1, OLD[:28] + bytes(4), new)).can_return()
+    assert not Situation(Bench(1, entry(2, VALID), new)).can_return()
+
+
+def test_an_aborted_record_is_about_its_own_slot():
+    found = Situation(Bench(0, OLD, entry(2, ABORTED)))
+    assert found.was_aborted(1) and not found.was_aborted(0)
+
+
+def test_without_a_record_a_board_is_repaired_once():
+    assert booted(Bench(0, BLANK, BLANK)) == ["select", "reset"]
+    assert booted(Bench(0, BLANK, BLANK, resets=1)) == []
+
+
+def test_without_rollback_a_hard_reset_ends_a_trial_and_a_soft_one_does_not():
+    new = entry(2, NEW)
+    trying = {"slot": 1, "sequence": 2, "state": TRIAL}
+    assert booted(Bench(1, OLD, new, HARD, **trying)) == ["drop 1", "reset"]
+    assert booted(Bench(1, OLD, new, SOFT, **trying)) == []
+
+
+def test_without_rollback_a_trial_goes_on_where_nothing_is_left():
+    new = entry(2, NEW)
+    bench = Bench(1, BLANK, new, HARD, slot=1, sequence=2, state=TRIAL)
+    assert booted(bench) == ["watchdog"]
+    assert bench.journal().state == TRIAL
+
+
+def test_a_trial_does_not_use_the_journal_of_the_other_slot():
+    new = entry(2, PENDING_VERIFY)
+    bench = Bench(1, OLD, new, slot=0, sequence=7, state=CONFIRMING)
+    assert booted(bench) == ["watchdog"]
+    found = bench.journal()
+    assert (found.slot, found.sequence, found.state) == (1, 0, TRIAL)
+
+
+def test_an_image_that_did_not_load_is_not_taken_for_the_one_before():
+    new = entry(2, PENDING_VERIFY)
+    bench = Bench(0, OLD, new, slot=1, sequence=7, state=NONE, outcome=CONFIRMED)
+    assert booted(bench) == ["drop 1"]
+    assert bench.journal().refused == []
+    assert bench.journal().outcome == CONFIRMED
+
+
+def on_trial(**journal):
+    """A board whose slot 1 is on trial."""
+    new = entry(2, PENDING_VERIFY)
+    return Bench(1, OLD, new, slot=1, state=TRIAL, **journal)
+
+
+def test_a_confirm_is_in_the_journal_before_the_mark():
+    bench = on_trial(sequence=2)
+    confirm(bench)
+    assert bench.log == ["mark in state %d" % CONFIRMING, "park"]
+
+
+def test_a_mark_that_otadata_does_not_show_is_no_confirm():
+    bench = on_trial(sequence=2)
+    bench.marks = False
+    assert code_of(confirm, bench) == "not-confirmed"
+    assert bench.journal().highest == 0
+
+
+def test_a_confirm_never_lowers_the_highest_sequence_and_clears_the_count():
+    bench = on_trial(sequence=2, highest=5, tries=2, crashes=1)
+    confirm(bench)
+    found = bench.journal()
+    assert (found.highest, found.tries, found.crashes) == (5, 0, 0)
