@@ -5,22 +5,25 @@ which slot the bootloader picks, what the slots hold, the otadata bytes, the era
 and the server's log says what went over the wire.
 """
 
+import dataclasses
 import hashlib
 import json
-import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from cryptography.hazmat.primitives.asymmetric import rsa
+
 from ota_tools import certificates, keys, resources
 from ota_tools import trust as trust_store
-from ota_tools.board import bootloader, maker, runner
-from ota_tools.board.flash import Flash, Operation
+from ota_tools.board import maker, runner
+from ota_tools.board.flash import Operation
 from ota_tools.board.interpreter import Interpreter
-from ota_tools.board.model import TABLE_OFFSET, TABLE_SIZE, Board
+from ota_tools.board.judge import Judge
+from ota_tools.board.model import Board
 from ota_tools.failures import Failure
-from ota_tools.partitions import Table, from_binary, parse_csv
+from ota_tools.partitions import parse_csv
 from ota_tools.release import Target, make_release
 from ota_tools.serve import Server
 
@@ -34,6 +37,8 @@ _BLANK = "ff" * 32
 _FIRST_VALID = "01000000" + _LABEL + "02000000" + "9a984347"
 _SECOND_VALID = "02000000" + _LABEL + "02000000" + "7437f655"
 _THIRD_DROPPED = "03000000" + _LABEL + "04000000" + "00000000"
+_SECOND_DROPPED = "02000000" + _LABEL + "02000000" + "00000000"
+_FOURTH_VALID = "04000000" + _LABEL + "02000000" + "a8689d70"
 _THIRD_VALID = "03000000" + _LABEL + "02000000" + "11504aed"
 
 
@@ -46,39 +51,6 @@ class Step:
     reason: str
     ok: bool
     seconds: float
-
-
-class Judge:
-    """The flash file of a board that has no power: facts, read without the library's updater."""
-
-    def __init__(self, folder: Path) -> None:
-        self._path = folder / "flash.bin"
-        self._flash = self._path.read_bytes()
-        self.table: Table = from_binary(self._flash[TABLE_OFFSET : TABLE_OFFSET + TABLE_SIZE])
-
-    def boots(self) -> str:
-        """Name of the slot that the bootloader picks, tried on a copy of the flash."""
-        with tempfile.TemporaryDirectory() as folder:
-            copy = Path(folder) / "flash.bin"
-            copy.write_bytes(self._flash)
-            flash = Flash(copy)
-            chosen = bootloader.boot(flash, self.table, 0).partition
-            flash.close()
-        return chosen.name if chosen else "nothing"
-
-    def sha256(self, name: str, size: int) -> str:
-        """SHA-256 of the first `size` bytes of a partition, in hex."""
-        part = self.table.find(name)
-        assert part is not None
-        return hashlib.sha256(self._flash[part.offset : part.offset + size]).hexdigest()
-
-    def otadata(self) -> tuple[str, str]:
-        """Both records, in hex."""
-        part = self.table.otadata
-        assert part is not None
-        first = self._flash[part.offset : part.offset + 32]
-        second = self._flash[part.offset + 4096 : part.offset + 4096 + 32]
-        return first.hex(), second.hex()
 
 
 class Demo:
@@ -127,6 +99,12 @@ class Demo:
             ("1.2 is not offered again", self._not_again),
             ("power is cut in the middle of 1.3's download", self._cut),
             ("1.3 is installed after the cut", self._after_cut),
+            ("a release signed by a stranger is refused", self._stranger),
+            ("a release for another product is refused", self._other_product),
+            ("a downgrade is refused", self._downgrade),
+            ("a payload that was replaced is refused", self._replaced),
+            ("a payload with one flipped bit is refused", self._flipped),
+            ("1.4 is installed after all of that", self._after_all),
         ]
 
     def close(self) -> None:
@@ -190,7 +168,82 @@ class Demo:
         self._untouched(("ota_1",))
         return f"ota_0 runs 1.3, confirmed; {self._erases('ota_0')} erases in ota_0"
 
+    def _stranger(self) -> str:
+        self._offer("6.6", signer=keys.generate(self._folder / "stranger.pem"))
+        return self._refused()
+
+    def _other_product(self) -> str:
+        self._offer("1.4", product="other")
+        return self._refused()
+
+    def _downgrade(self) -> str:
+        self._offer("1.1", sequence=2)
+        return self._refused()
+
+    def _replaced(self) -> str:
+        self._offer("1.4").write_bytes(b"not what was signed\n" * 4000)
+        return self._refused()
+
+    def _flipped(self) -> str:
+        payload = self._offer("1.4")
+        data = bytearray(payload.read_bytes())
+        data[len(data) // 2] ^= 1
+        payload.write_bytes(data)
+        self._power("idle")
+        self._judge("1.3", "ota_0", (_THIRD_VALID, _SECOND_DROPPED))
+        self._untouched(("ota_0",))
+        head = Judge(self._folder / "board").read("ota_1", 16)
+        self._expect(head == b"\xff" * 16, "ota_1 has a header")
+        return f"{self._said()}; noticed while writing ota_1, which is left without a header"
+
+    def _after_all(self) -> str:
+        self._offer("1.4")
+        self._power("idle")
+        self._judge("1.4", "ota_1", (_THIRD_VALID, _FOURTH_VALID))
+        self._holds("ota_0", "1.3")
+        self._untouched(("ota_0",))
+        return "ota_1 runs 1.4, confirmed"
+
     # Means
+
+    def _offer(
+        self,
+        version: str,
+        signer: rsa.RSAPrivateKey | None = None,
+        product: str = PRODUCT,
+        sequence: int = 5,
+    ) -> Path:
+        # As the owner's tools would not: nothing is compared with what was published before.
+        (self._published / f"{BOARD}-esp32.manifest").unlink()
+        for old in self._published.glob(f"*-{version}-*.bin"):
+            old.unlink()
+        if version not in self._images:
+            self._images[version] = maker.application_image(version, True, IMAGE_SIZE)
+        target = dataclasses.replace(self._target, product=product)
+        made = make_release(
+            self._images[version],
+            target,
+            version,
+            signer or self._signer,
+            self._published,
+            sequence,
+        )
+        self._say(f"offered {version}: sequence {sequence}, product {product}")
+        return made.payload_path
+
+    def _refused(self) -> str:
+        self._power("idle")
+        self._judge("1.3", "ota_0", (_THIRD_VALID, _SECOND_VALID))
+        self._untouched(("ota_0", "ota_1"))
+        self._holds("ota_1", "1.1")
+        return f"{self._said()}; zero erases"
+
+    def _said(self) -> str:
+        # For people; the judge does not listen.
+        words = "update failed: "
+        return next((line for line in self._console if line.startswith(words)), words)[
+            len(words) :
+        ]
 
     def _publish(self, version: str, works: bool = True) -> None:
         data = maker.application_image(version, works, IMAGE_SIZE)
