@@ -7,6 +7,7 @@ import pytest
 from virtual import BLANK, IMAGE_B, Virtual
 
 from ota import otadata
+from ota_tools.board.flash import PowerCut
 
 NEW, PENDING, VALID, INVALID, ABORTED = range(5)
 
@@ -231,3 +232,49 @@ def test_a_bootloader_without_rollback_leaves_the_record_new(tmp_path):
     assert (v.running(), v.raw()[1]) == ("ota_1", record("2 NEW"))
     v.reset()
     assert v.running() == "ota_1"
+
+
+def cut_while(v: Virtual, kind: str, call) -> None:
+    """Do something and lose power half-way through its first otadata operation of this kind."""
+    part = v.board.table.otadata
+    v.board.flash.cut_before = lambda o: o.kind == kind and part.offset <= o.address < part.end
+    with pytest.raises(PowerCut):
+        call()
+    v.board.flash.cut_before = None
+
+
+@pytest.mark.parametrize("kind", ["erase", "program"])
+def test_a_cut_in_set_boot_leaves_the_old_image(tmp_path, kind):
+    v = Virtual(tmp_path / "b")
+    v.put("ota_1", IMAGE_B)
+    v.power_on()
+    cut_while(v, kind, v.esp32.Partition("ota_1").set_boot)
+    v.power_on()
+    assert v.running() == "ota_0"
+
+
+@pytest.mark.parametrize("kind", ["erase", "program"])
+def test_a_cut_in_mark_valid_loses_the_update(tmp_path, kind):
+    v = updated(tmp_path)
+    v.reset()
+    assert v.running() == "ota_1"
+    cut_while(v, kind, v.esp32.Partition.mark_app_valid_cancel_rollback)
+    v.power_on()
+    assert v.running() == "ota_0" and v.entries()[1] in ("blank", "6 UNDEFINED crc wrong")
+
+
+@pytest.mark.parametrize("kind", ["erase", "program"])
+def test_a_cut_while_the_bootloader_writes_pending_leaves_the_old_image(tmp_path, kind):
+    v = updated(tmp_path)
+    cut_while(v, kind, v.power_on)
+    v.power_on()
+    assert v.running() == "ota_0"
+
+
+@pytest.mark.parametrize("kind", ["erase", "program"])
+def test_a_cut_while_the_bootloader_writes_aborted_leaves_the_old_image(tmp_path, kind):
+    v = updated(tmp_path)
+    v.reset()
+    cut_while(v, kind, v.power_on)
+    v.power_on()
+    assert v.running() == "ota_0"
