@@ -1,6 +1,7 @@
 """The portable suite on CPython and on every VM of this machine: the same tests ran, all passed."""
 
 import json
+import os
 import platform
 import subprocess
 import sys
@@ -28,7 +29,8 @@ def run_all(named: dict[str, list[str]], folder: Path) -> dict[str, tuple[int, s
         for i, (name, command) in enumerate(named.items()):
             # Files: a full pipe would stop a process that nobody reads yet.
             with (folder / f"{i}.out").open("w") as out, (folder / f"{i}.err").open("w") as err:
-                running[name] = subprocess.Popen(command, stdout=out, stderr=err)
+                env = {**os.environ, "TMPDIR": str(folder)}
+                running[name] = subprocess.Popen(command, stdout=out, stderr=err, env=env)
         codes = [process.wait(300) for process in running.values()]
     finally:
         for process in running.values():

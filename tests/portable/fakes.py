@@ -16,6 +16,9 @@ from ota.manifest import BLOCK, DIGEST, parse
 from ota.strict import b64url_encode
 
 DATA = __file__.rpartition("/")[0] + "/../data/"
+BASE = os.getenv("TMPDIR") or "/tmp"
+"""Where `scratch()` makes its folders; who runs the tests clears it."""
+
 SECTOR = 4096
 
 
@@ -162,7 +165,7 @@ def read_data(name):
 def scratch():
     """A new empty folder."""
     while True:
-        path = "/tmp/ota-portable-%d" % time.time_ns()
+        path = "%s/%d" % (BASE, time.time_ns())
         try:
             os.mkdir(path)
             return path

@@ -1,10 +1,12 @@
 """Checks that no other test holds, found by tests/mutants.py: port, net, slot, situation, trial."""
 
-from fakes import RamSlot, code_of, make_image, make_release
+from fakes import RamSlot, code_of, make_image, make_release, read_data, scratch
 
 import ota.net
 import ota.trial
+from ota.config import Config
 from ota.errors import error
+from ota.health import status
 from ota.http import Url
 from ota.journal import (
     ACTIVATED,
@@ -13,18 +15,23 @@ from ota.journal import (
     NONE,
     SIZE,
     TRIAL,
+    WRITING,
     Journal,
     decode,
     encode,
 )
 from ota.memory import save_journal
-from ota.net import Network
+from ota.net import Network, link_error
 from ota.otadata import ABORTED, NEW, PENDING_VERIFY, UNDEFINED, VALID, active, seq_of
 from ota.otadata import encode as entry
 from ota.port import HARD, POWER_ON, SOFT, Port
+from ota.receipt import FILE, Receipt, load_receipts, save_receipts
 from ota.situation import Situation
 from ota.slot import HEADER, SlotWriter
+from ota.source import Body, open_url
 from ota.trial import boot, confirm
+from ota.trust import Role, Trust, load
+from ota.updater import Updater
 
 OTA_0 = 0x10
 
@@ -248,6 +255,62 @@ def test_a_connection_has_a_time_limit_and_is_closed_where_nobody_is_trusted():
     assert not sock.is_open
 
 
+def test_a_time_out_has_its_code_whatever_the_sign():
+    for number in (11, 110, 116, -110):
+        assert link_error("tls", "here", OSError(number, "slow")).code == "timeout"
+    assert link_error("tls", "here", OSError(104, "reset")).code == "tls"
+
+
+# What comes through a connection
+
+
+class Stream:
+    """A TLS stream that gives these lines, then this body; and the network that opens it."""
+
+    def __init__(self, lines, body=b""):
+        self.lines = list(lines)
+        self.body = body
+        self.is_open = True
+
+    def connect(self, url):
+        return self
+
+    def write(self, data):
+        return len(data)
+
+    def readline(self, limit):
+        return self.lines.pop(0) if self.lines else b""
+
+    def readinto(self, buf):
+        if self.body is None:
+            return None
+        n = min(len(buf), len(self.body))
+        buf[:n] = self.body[:n]
+        self.body = self.body[n:]
+        return n
+
+    def close(self):
+        self.is_open = False
+
+
+def test_a_head_that_ends_early_is_a_lost_link_and_closed():
+    stream = Stream([b"HTTP/1.1 200 OK\r\n"])
+    assert code_of(open_url, stream, Url("https://here/x"), "test") == "link-lost"
+    assert not stream.is_open
+
+
+def test_a_body_is_never_longer_than_announced():
+    buf = bytearray(8)
+    body = Body(Stream((), b"12345678"), 5)
+    assert body.readinto(buf) == 5
+    assert bytes(buf) == b"12345\x00\x00\x00"
+    assert body.readinto(buf) == 0
+
+
+def test_a_stream_that_gives_nothing_in_time_is_a_time_out():
+    assert code_of(Body(Stream((), None), 5).readinto, bytearray(8)) == "timeout"
+
+
 # A slot
 
 
@@ -458,3 +521,171 @@ def test_a_confirm_never_lowers_the_highest_sequence_and_clears_the_count():
     confirm(bench)
     found = bench.journal()
     assert (found.highest, found.tries, found.crashes) == (5, 0, 0)
+
+
+def test_status_tells_of_a_bad_configuration_and_of_a_lost_journal():
+    bench = on_trial()
+    assert status(bench)["journal"] is True
+    assert status(bench)["config"].startswith("config: ")
+    bench.record = bytes(SIZE)
+    assert status(bench)["journal"] is False
+
+
+# The updater
+
+
+class Shelf(Bench):
+    """A bench whose slots can be written and selected."""
+
+    def __init__(self, *args, **journal):
+        super().__init__(*args, **journal)
+        self._root = scratch()
+        self.parts = [RamSlot(), RamSlot()]
+        self.selects = True
+
+    def slots(self):
+        return self.parts
+
+    def chip_id(self):
+        return 0
+
+    def check_file_system(self):
+        pass
+
+    def now(self):
+        return 1790000000
+
+    def select(self, part):
+        self.log.append("select")
+        if self.selects:
+            self.entries[1] = entry(4, NEW)
+
+
+class Desk(Updater):
+    """An updater to which this image is offered, signed by whom it may concern."""
+
+    def __init__(self, shelf, image, **changes):
+        url = "https://here/x.manifest"
+        super().__init__(
+            Config({"product": "demo", "board": "virtual", "manifest_url": url}), shelf
+        )
+        self.shelf = shelf
+        self.served = image
+        self.release = make_release(image, **changes)
+        self.trust = Trust(1, Role({}, 1), Role({}, 1))
+
+    def _trust(self):
+        return self.trust
+
+    def _fetch_manifest(self, trust):
+        return self.release
+
+    def _open(self, trust, url):
+        return Body(Stream((), self.served), self.release.size)
+
+
+class Reader(Desk):
+    """A desk that reads what the server sends as its manifest."""
+
+    announced = 0
+
+    def _open(self, trust, url):
+        return Body(Stream((), self.served), self.announced)
+
+    def _fetch_manifest(self, trust):
+        return Updater._fetch_manifest(self, trust)
+
+
+IMAGE = make_image(9000)
+
+
+def desk(image=IMAGE, **changes):
+    return Desk(Shelf(0, OLD, BLANK), image, **changes)
+
+
+def test_the_floor_of_the_trust_store_is_obeyed():
+    asked = desk()
+    assert asked.check().sequence == 2
+    asked.trust.sequence_floor = 3
+    assert code_of(asked.check) == "downgrade"
+
+
+def test_the_journal_alone_remembers_the_highest_sequence():
+    assert code_of(Desk(Shelf(0, OLD, BLANK, highest=3), IMAGE).check) == "downgrade"
+
+
+def test_a_release_without_a_plain_payload_is_not_offered():
+    payloads = [{"urls": ["x"], "encoding": "magic", "size": 9}]
+    assert code_of(desk(payloads=payloads).check) == "no-payload"
+
+
+def test_without_a_url_anywhere_there_is_nothing_to_ask():
+    asked = desk()
+    asked._config.manifest_url = ""
+    assert code_of(asked._manifest_url, asked.trust) == "config"
+
+
+def test_a_manifest_that_is_too_long_is_not_read():
+    asked = Reader(Shelf(0, OLD, BLANK), IMAGE)
+    asked.announced, asked.served = 20000, b""
+    assert code_of(asked.check) == "envelope-format"
+
+
+def test_the_threshold_of_the_release_role_is_obeyed():
+    asked = Reader(Shelf(0, OLD, BLANK), IMAGE)
+    asked.served = read_data("openssl/release.manifest")
+    asked.announced = len(asked.served)
+    asked.trust = load(read_data("openssl/trust.json"))
+    asked.trust.release.threshold = 2
+    assert code_of(asked.check) == "signature"
+
+
+def test_a_release_that_expired_since_the_check_is_not_downloaded():
+    late = desk()
+    late.release.expires = 1789999999
+    assert code_of(late.download, late.release) == "expired"
+    assert late.shelf.parts[1].log == []
+
+
+def test_a_slot_is_proven_by_the_whole_digest_too():
+    lying = desk()
+    lying.release.sha256 = bytes(32)
+    assert code_of(lying.download, lying.release) == "digest-mismatch"
+
+
+def test_the_receipt_of_a_slot_goes_before_the_slot_does():
+    cut = desk()
+    path = cut.shelf.path(FILE)
+    save_receipts(path, {0: Receipt(bytes(32), 1, "1", 1), 1: Receipt(bytes(32), 1, "1", 1)})
+    cut.served = IMAGE[:5000]
+    assert code_of(cut.download, cut.release) == "short-body"
+    assert sorted(load_receipts(path)) == [0]
+
+
+def test_a_write_that_was_cut_is_in_doubt():
+    digest = make_release(IMAGE).sha256
+    cut = {"state": WRITING, "slot": 1, "sequence": 2, "digest": digest, "head": IMAGE[:16]}
+    again = Desk(Shelf(0, OLD, BLANK, **cut), IMAGE)
+    again.shelf.parts[1].data[16 : len(IMAGE) - 1] = IMAGE[16:-1]
+    again.download(again.release)
+    assert ("erase", 4096, 4096) in again.shelf.parts[1].log
+
+
+def test_an_install_ends_as_activated():
+    done = desk()
+    done.install(done.release)
+    assert done.shelf.journal().state == ACTIVATED
+    assert done.shelf.log == ["select"]
+
+
+def test_a_selection_that_otadata_does_not_show_is_no_activation():
+    deaf = desk()
+    deaf.shelf.selects = False
+    assert code_of(deaf.install, deaf.release) == "not-activated"
+    assert deaf.shelf.journal().state == WRITING
+
+
+def test_the_only_record_is_not_dropped():
+    asked = Desk(Shelf(0, BLANK, entry(2, NEW)), IMAGE)
+    asked.install(asked.release)
+    assert asked.shelf.log == ["select"]
