@@ -1432,7 +1432,7 @@ MUTANTS = [
         "slot.py",
         "if self._left:\n            raise",
         "if False:\n            raise",
-        "portable/test_slot.py::test_every_truncation_is_an_error_and_leaves_no_header",
+        "portable/test_slot.py::test_a_truncation_anywhere_is_an_error_and_leaves_no_header",
     ),
     Mutant(
         "slot: the whole digest is not compared",
@@ -1467,7 +1467,7 @@ MUTANTS = [
         "slot.py",
         "self._device.writeblocks(0, self._view[HEADER:], HEADER)\n\n    def _store_sector",
         "self._device.writeblocks(0, self.head + bytes(self._view[HEADER:]), 0)\n\n    def _store_sector",
-        "portable/test_slot.py::test_every_flipped_byte_is_an_error_and_leaves_no_header",
+        "portable/test_slot.py::test_a_flipped_byte_anywhere_is_an_error_and_leaves_no_header",
     ),
     Mutant(
         "slot: an old header stays while the rest is written",
@@ -1583,9 +1583,9 @@ MUTANTS = [
     ),
     Mutant(
         "situation: a factory image without records is repaired",
-        "situation.py",
-        "if self.running < 0 and self.index < 0:",
-        "if False:",
+        "journal.py",
+        "(NO_RECORD, True): NORMAL",
+        "(NO_RECORD, True): REPAIR",
         "host/test_trial.py::test_a_factory_image_gets_control_back_from_a_failed_self_test",
     ),
     Mutant(
@@ -2165,8 +2165,8 @@ MUTANTS = [
     Mutant(
         "download: a slot that is selected is written over",
         "updater.py",
-        "found = self._unselect(found)  # what",
-        "pass  # what",
+        "found = self._unselect(found)",
+        "found = found",
         "e2e/test_update.py::test_an_install_over_a_selected_slot_drops_the_selection_first",
     ),
     Mutant(
@@ -2230,7 +2230,7 @@ MUTANTS = [
         "updater.py",
         "found = self._unselect(self._permitted(release))",
         "found = self._permitted(release)",
-        "e2e/test_update.py::test_activating_twice_keeps_the_running_image_s_record[False]",
+        "e2e/test_update.py::test_activating_after_a_cut_behind_the_selection_keeps_the_running_image_s_record",
     ),
     Mutant(
         "activate: no receipt",

@@ -37,7 +37,7 @@ class SlotError(OtaError):
 CODES = {
     # Source
     "unreachable": SourceError,     # no connection to the server | check network and URL, retry
-    "link-lost": SourceError,       # the connection broke in the middle | retry; it resumes
+    "link-lost": SourceError,       # the connection broke in the middle | retry; right blocks stay
     "timeout": SourceError,         # the server stopped answering | retry
     "short-body": SourceError,      # fewer bytes came than announced | retry
     "url": SourceError,             # a URL that cannot be used | https://host/path, plain ASCII

@@ -79,7 +79,7 @@ STATE_TABLE = {
     (PENDING_VERIFY, False): NOT_LOADABLE,
     (VALID, False): DROP,
     (OTHER, False): DROP,
-    (NO_RECORD, True): REPAIR,
+    (NO_RECORD, True): NORMAL,  # a factory image: it boots by having no record
     (NO_RECORD, False): REPAIR,
 }
 

@@ -1,7 +1,7 @@
 """The manifest: what a release is, and the rules by which a device takes it.
 
-Layer 1, pure. `parse` checks limits and types of signed bytes, `check` the rules that depend on the
-device. Format and order of the rules: docs/format.md section 3.
+Layer 1, pure. `parse` checks limits and types of signed bytes, the other functions the rules that
+depend on the device. Format and order of the rules: docs/format.md section 3.
 """
 
 from micropython import const

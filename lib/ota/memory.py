@@ -1,6 +1,6 @@
 """What the device remembers in NVS: the journal, and the last events for people.
 
-Layer 4. One function writes the journal; whoever changed it calls that.
+Layer 3. One function writes the journal; whoever changed it calls that.
 """
 
 import binascii

@@ -30,7 +30,7 @@ UNDEFINED = const(0xFFFFFFFF)
 STATE_NAMES = ("NEW", "PENDING_VERIFY", "VALID", "INVALID", "ABORTED")
 
 _EMPTY = const(0xFFFFFFFF)
-_CRC_OFFSET = const(28)
+CRC_OFFSET = const(28)
 _STATE_OFFSET = const(24)
 
 
@@ -61,7 +61,7 @@ def is_invalid(entry) -> bool:
 
 def is_valid(entry) -> bool:
     """A record that may choose the slot. An unknown state counts as bootable, as in ESP-IDF."""
-    (crc,) = struct.unpack_from("<I", entry, _CRC_OFFSET)
+    (crc,) = struct.unpack_from("<I", entry, CRC_OFFSET)
     return not is_invalid(entry) and crc == seq_crc(seq_of(entry))
 
 
@@ -99,6 +99,6 @@ def describe(entry) -> str:
     text = "%d %s" % (seq_of(entry), name)
     return (
         text
-        if struct.unpack_from("<I", entry, 28)[0] == seq_crc(seq_of(entry))
+        if struct.unpack_from("<I", entry, CRC_OFFSET)[0] == seq_crc(seq_of(entry))
         else text + " crc wrong"
     )

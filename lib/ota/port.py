@@ -12,12 +12,11 @@ import time
 from micropython import const
 
 from .errors import error
-from .otadata import ENTRY_SIZE
+from .otadata import CRC_OFFSET, ENTRY_SIZE
 
 _OTA_0 = const(0x10)
 _OTA_LAST = const(0x1F)
 _DATA_OTA = const(0)
-_CRC_OFFSET = const(28)
 _FREE_BLOCKS = const(4)  # a small file, its replacement, and littlefs' own two
 _EPOCH_2000 = const(946684800)  # Unix time of MicroPython's epoch on the ESP32
 _BUILT = const(1767225600)  # 2026-01-01: a clock below was never set
@@ -97,7 +96,7 @@ class Port:
         One program of four zero bytes over its crc, no erase: after a cut it is dropped or as before.
         """
         try:
-            self._otadata().writeblocks(index, bytes(4), _CRC_OFFSET)
+            self._otadata().writeblocks(index, bytes(4), CRC_OFFSET)
         except OSError as e:
             raise error("flash", "otadata: %s" % e)
 

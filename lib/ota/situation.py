@@ -4,7 +4,7 @@ Layer 5. Reads, changes nothing; made anew by everybody who needs it, so that no
 picture.
 """
 
-from .journal import NO_RECORD, NONE, NORMAL, ON_TRIAL, SOFT_TRIAL, TORN, Journal, action
+from .journal import NO_RECORD, NONE, ON_TRIAL, SOFT_TRIAL, TORN, Journal, action
 from .memory import load_journal
 from .otadata import ABORTED, active, is_valid, slot_of, state_of
 from .port import Port
@@ -37,8 +37,6 @@ class Situation:
             self.state = state_of(self.entries[self.index])
             self.selected = slot_of(self.entries[self.index], len(self.slots))
         self.action = action(self.state, self.selected == self.running)
-        if self.running < 0 and self.index < 0:
-            self.action = NORMAL  # a factory image boots by having no record
         known = load_journal(port)
         self.remembered = known is not None
         self.journal = known or Journal()

@@ -60,7 +60,7 @@ class Updater:
         check_target(release, self._config.product, self._config.board, self._port.chip_id())
         self.reason = ""
         if not is_newer(release, self._highest(found), trust.sequence_floor):
-            self.reason = "up to date"
+            self.reason = "up to date: sequence %d is confirmed here" % release.sequence
         elif found.journal.is_refused(release.sha256, release.sequence):
             self.reason = "%s failed here before" % release.version
         check_limits(release, self._port.now(), self._next(found)[1].info()[3])
@@ -104,7 +104,6 @@ class Updater:
         self._port.check_file_system()
         _running = True
         try:
-            found = self._unselect(found)  # what it selects is about to be written over
             gc.collect()  # the buffers are the largest objects of an update
             self._fill(release, found, index, device, progress)
         except OSError as e:
@@ -159,12 +158,13 @@ class Updater:
         return Situation(self._port)
 
     def _begin(self, found: Situation, release: Manifest, index: int, head: bytes) -> None:
-        # From here on the slot holds no image that anybody may return to.
+        # From here on the slot holds no image that anybody may boot or return to.
+        journal = found.journal
+        found = self._unselect(found)
         path = self._port.path(RECEIPTS)
         receipts = load_receipts(path)
         if receipts.pop(index, None):
             save_receipts(path, receipts)
-        journal = found.journal
         journal.start(index, release.sequence, release.sha256, head, release.version)
         save_journal(self._port, journal)
         spare = found.spare_record(index)

@@ -272,7 +272,7 @@ def test_the_state_table_is_whole():
         (INVALID, False, DROP),
         (ABORTED, False, DROP),
         (0x1234, False, DROP),
-        (NO_RECORD, True, REPAIR),
+        (NO_RECORD, True, NORMAL),
         (NO_RECORD, False, REPAIR),
     ):
         assert action(state, same) == wanted, (state, same)

@@ -99,7 +99,7 @@ def test_the_head_is_told_before_the_first_erase():
     assert told == [(IMAGE[:16], 0)]
 
 
-def test_every_flipped_byte_is_an_error_and_leaves_no_header():
+def test_a_flipped_byte_anywhere_is_an_error_and_leaves_no_header():
     for at in range(0, len(IMAGE), 997):
         bad = bytearray(IMAGE)
         bad[at] ^= 0x10
@@ -109,7 +109,7 @@ def test_every_flipped_byte_is_an_error_and_leaves_no_header():
         assert slot.data[:16].count(b"\xff") == 16
 
 
-def test_every_truncation_is_an_error_and_leaves_no_header():
+def test_a_truncation_anywhere_is_an_error_and_leaves_no_header():
     for n in range(0, len(IMAGE), 1999):
         slot = RamSlot()
         assert code_of(write_all, slot, IMAGE[:n]) == "short-body"

@@ -3,6 +3,7 @@
 import json
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ from rich.table import Table as Grid
 from ota import image as app_images
 from ota import trust as device_trust
 from ota.errors import OtaError
-from ota_tools import certificates, keys, resources
+from ota_tools import certificates, firmware, keys, resources
 from ota_tools import trust as trust_store
 from ota_tools.failures import Failure, Refused, Usage
 from ota_tools.partitions import Table, check, parse_csv
@@ -94,6 +95,14 @@ def _board(folder: Path) -> "Board":
         raise Usage(f"{folder} is no folder") from e
     except (ValueError, TypeError) as e:
         raise Refused(f"{folder}: board.json or flash.bin is damaged: {e}") from e
+
+
+def _named(path: Path, read: Callable[[bytes], bytes]) -> bytes:
+    """What `read` makes of a file; a refusal names the file."""
+    try:
+        return read(_bytes(path))
+    except Refused as e:
+        raise Refused(f"{path}: {e}") from e
 
 
 def _bytes(path: Path) -> bytes:
@@ -176,9 +185,10 @@ def trust_init(
 
     \b
     Example:  ota trust init --root root.pem --release release.pem.pub \\
-                  --url https://updates.example/board-esp32.manifest --tls-root ca.pem
+                  --url https://updates.example/v2-esp32.manifest --tls-root ca.pem
 
-    Root keys must be private ones, they sign; of release keys the public half is enough.
+    Root keys must be private ones, they sign; of release keys the public half is enough. Without --url
+    and --tls-root the devices' /ota.json must name them.
     """
     if output.exists():
         raise Usage(f"{output} exists: devices may carry it; remove it yourself if they do not")
@@ -187,7 +197,7 @@ def trust_init(
         [keys.load_public(path) for path in releases],
         threshold,
         list(urls),
-        [certificates.to_der(_bytes(path)) for path in tls_roots],
+        [_named(path, certificates.to_der) for path in tls_roots],
     )
     output.write_bytes(envelope)
     from ota_tools.inspection import inspect_file
@@ -250,7 +260,7 @@ def release(
     from ota_tools.release import Target, make_release
 
     made = make_release(
-        _bytes(image),
+        _named(image, firmware.app_image),
         Target(product, board, _table(partitions)),
         version,
         keys.load_private(key),
@@ -282,8 +292,13 @@ def inspect(file: Path, trust: Path | None, as_json: bool) -> None:
 
 @cli.command()
 @click.argument("folder", type=_PATH)
-@click.option("--host", "hosts", multiple=True, help="Name or address of this machine. Repeat.")
-@click.option("--port", default=8443, show_default=True)
+@click.option(
+    "--host",
+    "hosts",
+    multiple=True,
+    help="Name or address of this machine, for its certificate; repeat. Default: localhost.",
+)
+@click.option("--port", type=click.IntRange(0, 65535), default=8443, show_default=True)
 @click.option("--tls", type=_PATH, default=Path("tls"), show_default=True, help="Own CA and keys.")
 def serve(folder: Path, hosts: tuple[str, ...], port: int, tls: Path) -> None:
     """Publish FOLDER over HTTPS with a certificate of an own CA (EC P-256), made on first use.
@@ -296,8 +311,7 @@ def serve(folder: Path, hosts: tuple[str, ...], port: int, tls: Path) -> None:
     """
     from ota_tools.serve import Request, Server
 
-    if not folder.is_dir():
-        raise Usage(f"{folder} is no folder: `ota release -o {folder}` makes one")
+    folder.mkdir(parents=True, exist_ok=True)
 
     def log(request: Request) -> None:
         console.print(str(request), markup=False)
@@ -355,7 +369,11 @@ def board_vm(as_json: bool) -> None:
 @click.option("--trust", type=_PATH, required=True, help="Trust store number 1.")
 @click.option("--version", default="1.0", show_default=True, help="Version of the image.")
 @click.option(
-    "--sequence", type=_SEQUENCE, default=1, show_default=True, help="Sequence of the image."
+    "--sequence",
+    type=click.IntRange(0, 10**15 - 1),
+    default=0,
+    show_default=True,
+    help="Sequence of the image; every release is newer than 0.",
 )
 @_json
 def board_new(
@@ -385,7 +403,7 @@ def board_new(
     check_names(product, board_name, version)
     store = _store(trust)
     if image:
-        app = firmware.app_image(_bytes(image))
+        app = _named(image, firmware.app_image)
     else:
         app = maker.application_image(version, True, 1 << 20)
     chip_id = app_images.inspect(lambda offset, n: app[offset : offset + n], len(app)).chip_id

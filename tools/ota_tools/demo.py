@@ -1,8 +1,8 @@
 """`ota demo`: a virtual ESP32 lives through a release history, and is judged from outside.
 
-The library's word counts for nothing here. After the VM has ended, `Judge` reads the flash file:
-which slot the bootloader picks, what the slots hold, the otadata bytes, the erases that were counted;
-and the server's log says what went over the wire.
+What happened is not taken from the library. After the VM has ended, `Judge` reads the flash file: which
+slot the bootloader picks, what the slots hold, the otadata bytes, the erases that were counted; and the
+server's log says what went over the wire. Only the reason of a refusal is what the board printed.
 """
 
 import dataclasses
@@ -140,8 +140,7 @@ class Demo:
         self._power("idle")
         self._judge("1.1", "ota_1", (_THIRD_DROPPED, _SECOND_VALID))
         self._untouched(("ota_0", "ota_1"))
-        asked = [r.path for r in self._requests if r.path.endswith(".bin")]
-        self._expect(not asked, f"the image was asked for: {asked}")
+        self._wire(payload_asked=False)
         return "no erase, and no request for the image on the wire"
 
     def _cut(self) -> str:
@@ -170,19 +169,19 @@ class Demo:
 
     def _stranger(self) -> str:
         self._offer("6.6", signer=keys.generate(self._folder / "stranger.pem"))
-        return self._refused()
+        return self._refused("signature")
 
     def _other_product(self) -> str:
         self._offer("1.4", product="other")
-        return self._refused()
+        return self._refused("wrong-product")
 
     def _downgrade(self) -> str:
         self._offer("1.1", sequence=2)
-        return self._refused()
+        return self._refused("downgrade")
 
     def _replaced(self) -> str:
         self._offer("1.4").write_bytes(b"not what was signed\n" * 4000)
-        return self._refused()
+        return self._refused("size-mismatch", payload_asked=True)
 
     def _flipped(self) -> str:
         payload = self._offer("1.4")
@@ -190,6 +189,7 @@ class Demo:
         data[len(data) // 2] ^= 1
         payload.write_bytes(data)
         self._power("idle")
+        self._wire(payload_asked=True)
         self._judge("1.3", "ota_0", (_THIRD_VALID, _SECOND_DROPPED))
         self._untouched(("ota_0",))
         head = Judge(self._folder / "board").read("ota_1", 16)
@@ -231,15 +231,29 @@ class Demo:
         self._say(f"offered {version}: sequence {sequence}, product {product}")
         return made.payload_path
 
-    def _refused(self) -> str:
+    def _refused(self, code: str, payload_asked: bool = False) -> str:
         self._power("idle")
+        self._wire(payload_asked)
+        self._expect(self._said().startswith(code), f"expected {code}: {self._said()}")
         self._judge("1.3", "ota_0", (_THIRD_VALID, _SECOND_VALID))
         self._untouched(("ota_0", "ota_1"))
         self._holds("ota_1", "1.1")
         return f"{self._said()}; zero erases"
 
+    def _wire(self, payload_asked: bool) -> None:
+        # The board read the manifest, and asked for the image only where that was not to blame.
+        wanted = {".manifest", ".bin"} if payload_asked else {".manifest"}
+        until = time.monotonic() + 2  # the server notes an answer when it is through with it
+        while (got := self._answered()) != wanted and time.monotonic() < until:
+            time.sleep(0.01)
+        self._expect(got == wanted, f"the board was sent {got}")
+
+    def _answered(self) -> set[str]:
+        requests = self.server.requests[self._seen :]
+        return {Path(request.path).suffix for request in requests if request.status == 200}
+
     def _said(self) -> str:
-        # For people; the judge does not listen.
+        # The reason that the application printed.
         words = "update failed: "
         return next((line for line in self._console if line.startswith(words)), words)[
             len(words) :
@@ -254,14 +268,13 @@ class Demo:
     def _power(self, end: str, cut: Callable[[Operation], bool] | None = None) -> None:
         board = Board(self._folder / "board")
         board.flash.cut_before = cut
-        seen = len(self.server.requests)
+        self._seen = len(self.server.requests)
         try:
             result = runner.run(board, self._interpreter, self._say)
         finally:
             board.close()
         self._operations = board.flash.operations
         self._console = result.console
-        self._requests = self.server.requests[seen:]
         self._expect(result.end == end, f"the board's time ended with {result.end}, not {end}")
 
     def _judge(self, version: str, slot: str, otadata: tuple[str, str]) -> None:

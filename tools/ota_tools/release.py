@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from ota import image, jws, manifest, strict
 from ota import trust as trust_store
 from ota.errors import OtaError
-from ota_tools import firmware
+from ota_tools import firmware, keys
 from ota_tools.envelope import encode_json, seal
 from ota_tools.failures import Refused
 from ota_tools.partitions import Table
@@ -100,7 +100,7 @@ def make_release(
     }
     try:
         envelope = seal(jws.MANIFEST, encode_json(fields), [signer], manifest.LIMIT)
-        release = _as_device(envelope, trust, previous)
+        release = _as_device(envelope, trust, previous, keys.kid(signer.public_key()))
     except (OtaError, strict.Malformed) as e:
         raise Refused(f"a device would refuse this release: {e}") from e
     folder.mkdir(parents=True, exist_ok=True)
@@ -133,11 +133,13 @@ def block_digests(app: bytes) -> str:
     return strict.b64url_encode(digests).decode()
 
 
-def _as_device(envelope: bytes, trust: bytes | None, previous: int) -> manifest.Manifest:
+def _as_device(envelope: bytes, trust: bytes | None, previous: int, kid: str) -> manifest.Manifest:
     floor = 0
     if trust is not None:
         store = trust_store.load(trust)
         floor, role = store.sequence_floor, store.release
+        if kid not in role.keys:
+            raise Refused(f"the key {kid} is no release key of the trust store")
         jws.verify(envelope, jws.MANIFEST, manifest.LIMIT, role.keys, role.threshold)
     release = manifest.parse(bytes(jws.split(envelope, manifest.LIMIT)[1]))
     release.plain()
