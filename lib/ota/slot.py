@@ -1,8 +1,8 @@
 """The slot writer: an image goes into a slot, header last, and is proven by reading it back.
 
 Layer 2, over any block device of 4096-byte blocks with the calls of `esp32.Partition`. The order of
-the steps and what a cut at each leaves stand in docs/format.md section 8. Nothing is allocated per
-block; nothing behind the image is touched; nothing is erased that already holds what is wanted.
+the steps and what a cut at each leaves stand in docs/format.md section 8. Two buffers serve for all
+blocks; nothing behind the image is touched; nothing is erased that already holds what is wanted.
 """
 
 import hashlib

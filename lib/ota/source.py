@@ -25,8 +25,7 @@ class Body:
         self.size = size
 
     def readinto(self, buf) -> int:
-        """Bytes put into `buf`, at least one; 0 only after the last. Allocates nothing on the device
-        but a view at the end.
+        """Bytes put into `buf`, at least one; 0 only after the last. Allocates a view at the end only.
 
         Raises SourceError `short-body`, `timeout`, `link-lost`.
         """

@@ -83,8 +83,8 @@ class Updater:
     def download(self, release: Manifest, progress=None) -> None:
         """Bring a release into the next slot and prove it there. The boot slot stays.
 
-        Allocates two buffers of 4 KiB and the TLS connection; nothing per block. After any failure
-        it can be called again, and what was right stays.
+        Allocates two buffers of 4 KiB and the TLS connection once, no buffer per block. After any
+        failure it can be called again, and what was right stays.
 
         Args:
             release: from `check()`.
