@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from ota_tools import cli, resources
+from ota_tools import resources, terminal
 from ota_tools.failures import MissingTool
 
 ROOT = Path(__file__).parents[2]
-SHIPPED = ["boot.py", "main.py", "app.py", *cli.FLASH_SIZES.values()]
+SHIPPED = ["boot.py", "main.py", "app.py", *terminal.FLASH_SIZES.values()]
 
 
 @pytest.mark.parametrize("name", SHIPPED)
