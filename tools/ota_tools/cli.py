@@ -1,5 +1,6 @@
 """The command `ota`: arguments in, tables or JSON out; the work is done elsewhere."""
 
+import os
 import sys
 import tempfile
 from pathlib import Path
@@ -35,6 +36,11 @@ def main() -> None:
     """Run the command; a Failure becomes one line and its exit code, an OSError that names a file too."""
     try:
         cli.main(standalone_mode=False)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read has seen enough; what is still buffered must not complain at the exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(Failure.exit_code)
     except Failure as e:
         complain(str(e))
         sys.exit(e.exit_code)
