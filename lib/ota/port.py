@@ -157,7 +157,10 @@ class Port:
         the one named ffat, and a FAT boot sector ends in 55 AA. And a file system without room for a
         receipt. Raises SlotError `file-system`, `files`.
         """
-        about = os.statvfs(self._root or "/")
+        try:
+            about = os.statvfs(self._root or "/")
+        except OSError as e:
+            raise error("files", "no file system: %s" % e)
         if about[4] < _FREE_BLOCKS:
             raise error("files", "%d blocks free, needs %d" % (about[4], _FREE_BLOCKS))
         partition = self._esp32.Partition

@@ -300,7 +300,7 @@ def _adopt_running(port: Port, found: Situation) -> None:
 
     try:
         verify(read, slot.info()[3])
-    except OtaError as e:
+    except (OtaError, OSError) as e:
         raise error("no-rollback", "the other slot: %s" % e)
     journal = found.journal
     journal.clear_attempt()

@@ -132,7 +132,10 @@ class Updater:
         found = self._unselect(self._permitted(release))
         index, device = self._next(found)
         head = bytearray(HEADER)
-        device.readblocks(0, head)
+        try:
+            device.readblocks(0, head)
+        except OSError as e:
+            raise error("flash", "slot %d: %s" % (index, e))
         journal = found.journal
         if journal.state != WRITING or not journal.is_about(release.sha256, release.sequence):
             self._begin(found, release, index, bytes(head))

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import socket
 import threading
 
@@ -541,6 +542,53 @@ def test_a_journal_that_cannot_be_written_leaves_the_boot_slot(site, tmp_path, m
         u.activate(release)
     assert e.value.code == "nvs"
     assert v.selected() == before
+
+
+def kill_reads(v, label, monkeypatch) -> None:
+    """From here on this partition cannot be read."""
+    real = v.esp32.Partition.readblocks
+
+    def dead(self, *args):
+        if self.info()[4] == label:
+            raise OSError(-261, "dead")
+        real(self, *args)
+
+    monkeypatch.setattr(v.esp32.Partition, "readblocks", dead)
+
+
+def test_a_slot_that_cannot_be_read_is_not_activated(site, tmp_path, monkeypatch):
+    v = site.device(tmp_path / "b")
+    site.publish(image_of(5), "1.1")
+    u = updater(v)
+    release = u.check()
+    u.download(release)
+    kill_reads(v, "ota_1", monkeypatch)
+    # activate hashes the slot first; the selection reads its head once more
+    for call in (u.activate, u._select):
+        with pytest.raises(OtaError) as e:
+            call(release)
+        assert e.value.code == "flash"
+    assert v.selected() == "ota_0"
+
+
+def test_a_slot_that_cannot_be_read_is_nothing_to_roll_back_to(site, tmp_path, monkeypatch):
+    v = site.device(tmp_path / "b")
+    site.publish(image_of(5), "1.1")
+    installed(v, site, image_of(5))
+    kill_reads(v, "ota_0", monkeypatch)
+    with pytest.raises(OtaError) as e:
+        trial.rollback(port=v.port())
+    assert e.value.code == "no-rollback"
+    assert v.selected() == "ota_1"
+
+
+def test_a_device_whose_file_system_is_gone_says_so(site, tmp_path, monkeypatch):
+    v = site.device(tmp_path / "b")
+    site.publish(image_of(5), "1.1")
+    u = updater(v)
+    release = u.check()
+    monkeypatch.setattr(os, "statvfs", lambda path: (_ for _ in ()).throw(OSError(19, "ENODEV")))
+    assert refused(v, site, lambda: u.install(release)) == "files"
 
 
 def test_five_journal_writes_per_update(site, tmp_path):

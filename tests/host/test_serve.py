@@ -2,7 +2,6 @@
 
 import hashlib
 import http.client
-import os
 import socket
 import ssl
 import stat
@@ -432,7 +431,6 @@ def read(path):
     return x509.load_pem_x509_certificate(path.read_bytes())
 
 
-@pytest.mark.skipif(os.name == "nt", reason="no modes there")
 def test_keys_are_for_their_owner_only(paths):
     for path in (paths.ca_key, paths.server_key):
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
