@@ -56,12 +56,14 @@ class Url:
         return self.host if self.port == 443 else "%s:%d" % (self.host, self.port)
 
 
-def request(url: Url, agent: str) -> bytes:
-    """A GET request, whole: it goes out in one write."""
+def request(url: Url, agent: str, start: int = 0, end: int = 0) -> bytes:
+    """A GET request, whole: it goes out in one write. `end` 0 asks for everything, else for
+    the bytes from `start` up to, not including, `end`.
+    """
+    part = "Range: bytes=%d-%d\r\n" % (start, end - 1) if end else ""
     return (
-        "GET %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: %s\r\n"
-        "Accept-Encoding: identity\r\nConnection: close\r\n\r\n"
-        % (url.path, url.authority(), agent)
+        "GET %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: %s\r\nAccept-Encoding: identity\r\n%s\r\n"
+        % (url.path, url.authority(), agent, part)
     ).encode()
 
 
@@ -71,12 +73,19 @@ class Head:
     Attributes:
         status: 0 until the first line came.
         length: of the body in bytes, -1 where not announced.
+        start, stop, total: by Content-Range, first byte of the body in the file, the one behind
+            its last, and the file's size; 0, 0 and -1 without.
+        keeps: the connection may serve another request.
         done: the empty line came.
     """
 
     def __init__(self) -> None:
         self.status = 0
         self.length = -1
+        self.start = 0
+        self.stop = 0
+        self.total = -1
+        self.keeps = False
         self.done = False
         self._total = 0
         self._skipping = False
@@ -112,6 +121,7 @@ class Head:
         if len(parts[1]) != 3 or not parts[1].isdigit() or parts[1] < b"100":
             raise error("http-format", "status is not three digits")
         self.status = int(parts[1])
+        self.keeps = parts[0] == b"HTTP/1.1"
 
     def _header(self, line: bytes, whole: bool) -> None:
         name, colon, value = line.partition(b":")
@@ -123,7 +133,25 @@ class Head:
             if not whole or not value.isdigit() or len(value) > _LENGTH_DIGITS or self.length >= 0:
                 raise error("http-format", "Content-Length is not one number")
             self.length = int(value)
+        elif name == b"content-range":
+            if not whole or self.total >= 0:
+                raise error("http-format", "Content-Range is not one range")
+            self._range(value)
+        elif name == b"connection" and value.lower() != b"keep-alive":
+            self.keeps = False
         elif name == b"transfer-encoding":
             raise error("http-format", "Transfer-Encoding is not supported")
         elif name == b"content-encoding" and value.lower() != b"identity":
             raise error("http-format", "Content-Encoding, although identity was asked for")
+
+    def _range(self, value: bytes) -> None:
+        # bytes FIRST-LAST/SIZE, RFC 9110 section 14.4; an unknown size is of no use here.
+        unit, _, rest = value.partition(b" ")
+        span, _, total = rest.partition(b"/")
+        first, _, last = span.partition(b"-")
+        for number in (first, last, total):
+            if not number.isdigit() or len(number) > _LENGTH_DIGITS:
+                raise error("http-format", "Content-Range is not a range of bytes")
+        self.start, self.stop, self.total = int(first), int(last) + 1, int(total)
+        if unit.lower() != b"bytes" or not self.start < self.stop <= self.total:
+            raise error("http-format", "Content-Range is not a range of bytes")

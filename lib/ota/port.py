@@ -172,6 +172,14 @@ class Port:
                     raise error("file-system", "%s is FAT" % label)
                 return
 
+    def largest_block(self) -> int:
+        """Bytes of the largest free piece of the ESP-IDF heap, where TLS lives; 0 where nobody tells."""
+        try:
+            regions = self._esp32.idf_heap_info(self._esp32.HEAP_DATA)
+        except AttributeError:
+            return 0
+        return max([region[2] for region in regions])  # total, free, largest, least free
+
     # Time and resets
 
     def now(self) -> int:

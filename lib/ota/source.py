@@ -1,40 +1,52 @@
-"""Where bytes come from: one door, behind it a GET over verified TLS.
+"""Where bytes come from: one door, behind it GETs over verified TLS.
 
 Layer 4. A body knows its size before its first byte and never gives more or less.
 """
 
 from micropython import const
 
-from .errors import error
+from .errors import SourceError, error
 from .http import LINE_LIMIT, Head, Url, request
 from .net import Network, link_error
 
 _OK = const(200)
+_PARTIAL = const(206)
 
 
 class Body:
-    """A response body of known size. Close it, whatever happens.
+    """A response body of known size, to be read before the next request of its source.
 
     Attributes:
-        size: bytes in all.
+        start: where its first byte stands in the file; 0 where the server sends the whole file,
+            also when a part was asked for.
+        size: bytes that come.
+        total: bytes of the whole file.
     """
 
-    def __init__(self, stream, size: int) -> None:
+    def __init__(self, stream, head: Head) -> None:
         self._stream = stream
-        self._left = size
-        self.size = size
+        self._readinto = stream.readinto  # bound once: nothing is allocated per block
+        self._left = head.length
+        self.size = head.length
+        self.start = head.start
+        self.total = head.length if head.total < 0 else head.total
 
     def readinto(self, buf) -> int:
         """Bytes put into `buf`, at least one; 0 only after the last. Allocates a view at the end only.
 
         Raises SourceError `short-body`, `timeout`, `link-lost`.
         """
-        if not self._left:
-            return 0
         if len(buf) > self._left:
+            if not self._left:
+                return 0
             buf = memoryview(buf)[: self._left]
-        n = _io(self._stream.readinto, buf)
+        try:
+            n = self._readinto(buf)
+        except OSError as e:
+            raise link_error("link-lost", "while reading", e)
         if not n:
+            if n is None:
+                raise _silent()
             raise error("short-body", "%d of %d bytes missing" % (self._left, self.size))
         self._left -= n
         return n
@@ -48,41 +60,89 @@ class Body:
             at += self.readinto(view[at:])
         return bytes(data)
 
+    def is_read(self) -> bool:
+        """Nothing is left to be read."""
+        return not self._left
+
+
+class Source:
+    """GETs, over one connection for as long as the server keeps it. Close it, whatever happens."""
+
+    def __init__(self, network: Network, agent: str) -> None:
+        """Args:
+        network: opens connections.
+        agent: User-Agent of all requests.
+        """
+        self._network = network
+        self._agent = agent
+        self._host = ""
+        self._streams: list = []  # the open one
+        self._kept: "Body | None" = None  # after this one the connection may serve another request
+
+    def get(self, url: Url, start: int = 0, end: int = 0) -> Body:
+        """GET `url`, or with `end` its bytes from `start` up to `end`, which the server may ignore.
+
+        Raises SourceError as `Network.connect`, and `http-status`, `http-format`, `timeout`, `link-lost`.
+        """
+        asked = request(url, self._agent, start, end)
+        if self._kept and self._kept.is_read() and url.authority() == self._host:
+            try:
+                return self._ask(self._streams[0], asked, url, start, end)
+            except SourceError as e:
+                # The server may have closed a connection that was kept; a fresh one will tell.
+                if e.code not in ("link-lost", "timeout"):
+                    raise
+        self.close()
+        stream = self._network.connect(url)
+        self._streams.append(stream)
+        self._host = url.authority()
+        try:
+            return self._ask(stream, asked, url, start, end)
+        except BaseException:  # a socket is never left open, whatever was raised
+            self.close()
+            raise
+
     def close(self) -> None:
         """Give the connection back."""
-        self._stream.close()
+        self._kept = None
+        while self._streams:
+            self._streams.pop().close()
 
-
-def open_url(network: Network, url: Url, agent: str) -> Body:
-    """GET `url`.
-
-    Raises SourceError as `Network.connect`, and `http-status`, `http-format`, `timeout`, `link-lost`.
-    """
-    stream = network.connect(url)
-    try:
-        _io(stream.write, request(url, agent))
+    def _ask(self, stream, asked: bytes, url: Url, start: int, end: int) -> Body:
+        self._kept = None
+        _io(stream.write, asked)
         head = Head()
         while not head.done:
             piece = _io(stream.readline, LINE_LIMIT)
             if not piece:
                 raise error("link-lost", "the connection ended in the head")
             head.feed(piece)
-        if head.status != _OK:
+        if head.status != (_PARTIAL if end and head.status != _OK else _OK):
             raise error("http-status", "%d for %s" % (head.status, url.path.split("?")[0]))
         if head.length < 0:
             raise error("http-format", "no Content-Length")
-    except BaseException:  # a socket is never left open, whatever was raised
-        stream.close()
-        raise
-    return Body(stream, head.length)
+        if head.status == _PARTIAL:
+            size = head.stop - head.start
+            if head.start != start or not 0 < size <= end - start or size != head.length:
+                raise error("http-format", "another range than the one asked for")
+        elif head.total >= 0:
+            raise error("http-format", "Content-Range of a whole file")
+        body = Body(stream, head)
+        if head.keeps:
+            self._kept = body
+        return body
 
 
 def _io(call, arg):
-    # None is what a timed-out TLS stream gives on MicroPython.
     try:
         result = call(arg)
     except OSError as e:
         raise link_error("link-lost", "while reading", e)
     if result is None:
-        raise error("timeout", "the server stopped answering")
+        raise _silent()
     return result
+
+
+def _silent():
+    # None is what a timed-out TLS stream gives on MicroPython.
+    return error("timeout", "the server stopped answering")

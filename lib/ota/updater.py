@@ -6,23 +6,28 @@ before every rule has passed, and the boot slot changes at one point, in `activa
 
 import gc
 
+from micropython import const
+
 from .config import FILE, Config, load_config
 from .errors import OtaError, error
 from .files import read_file
 from .http import Url
 from .journal import ACTIVATED, CANCELLED, WRITING, Journal
 from .jws import HEADER_LIMIT, MANIFEST, verify
-from .manifest import LIMIT, Manifest, check_limits, check_target, is_newer, parse
+from .manifest import BLOCK, LIMIT, Manifest, check_limits, check_target, is_newer, parse
 from .memory import save_journal
 from .net import Network
 from .port import Port
+from .reader import HEADER, SECTOR
 from .receipt import FILE as RECEIPTS
 from .receipt import Receipt, load_receipts, save_receipts
 from .situation import Situation
-from .slot import HEADER, SlotWriter
-from .source import open_url
+from .slot import SlotWriter
+from .source import Body, Source
 from .trust import LIMIT as TRUST_LIMIT
 from .trust import Trust, load
+
+_TLS_NEEDS = const(49152)  # bytes in one piece that TLS wants of the ESP-IDF heap
 
 _running = False  # one download at a time, whoever asks
 
@@ -75,20 +80,27 @@ class Updater:
         self._fetch_manifest(self._trust())
         return True
 
-    def install(self, release: Manifest, progress=None) -> None:
+    def install(self, release: Manifest, progress=None, feed=None, split=False) -> None:
         """`download`, then `activate`: at the next reset the new image is on trial."""
-        self.download(release, progress)
+        self.download(release, progress, feed, split)
         self._select(release)
 
-    def download(self, release: Manifest, progress=None) -> None:
+    def download(self, release: Manifest, progress=None, feed=None, split=False) -> None:
         """Bring a release into the next slot and prove it there. The boot slot stays.
 
-        Allocates two buffers of 4 KiB and the TLS connection once, no buffer per block. After any
-        failure it can be called again, and what was right stays.
+        Only 64 KiB blocks that are not right yet are asked for, and only what differs is erased.
+        Allocates its buffers and the TLS connection once: 4 KiB to work with, and 64 KiB for data
+        where the ESP-IDF heap has room for them beside TLS, else 4 KiB; then 64 KiB are borrowed
+        before the image is fetched, to erase in large blocks. After any failure it can be called
+        again, and what was right stays.
 
         Args:
             release: from `check()`.
-            progress: progress(bytes done, bytes in all), called per 4 KiB; False cancels.
+            progress: progress(position in the image, its size), called per 4 KiB; False cancels.
+            feed: feed(), called after each flash operation and each 4 KiB that were read back: for
+                the application's watchdog. The network may keep it waiting for `timeout_s`.
+            split: for applications that must not stall: 4 KiB sectors only, erased in one step and
+                programmed in pieces of 1 KiB.
         Raises SourceError, ImageError, SignatureError; SlotError `trial-running`, `busy`, `refused`,
         `nothing-to-do`, `encrypted`, `file-system`, `files`, `readback`, `flash`, `nvs`, `cancelled`.
         """
@@ -104,14 +116,13 @@ class Updater:
         self._port.check_file_system()
         _running = True
         try:
-            gc.collect()  # the buffers are the largest objects of an update
-            self._fill(release, found, index, device, progress)
+            self._fill(release, found, index, device, progress, feed, split)
         except OSError as e:
             raise error("flash", "slot %d: %s" % (index, e))
         finally:
             _running = False
 
-    def activate(self, release: Manifest) -> None:
+    def activate(self, release: Manifest, feed=None) -> None:
         """Let the bootloader take the slot that holds `release` at the next reset, on trial.
 
         Hashes the slot first: it may have been written a while ago.
@@ -121,7 +132,7 @@ class Updater:
         writer = SlotWriter(device, release)
         try:
             writer.adopt()
-            writer.prove()
+            _drive(writer.prove(), feed)
         except OSError as e:
             raise error("flash", "slot: %s" % e)
         self._select(release)
@@ -196,17 +207,18 @@ class Updater:
             raise error("config", "no manifest_url, neither configured nor in the trust store")
         return Url(url)
 
-    def _open(self, trust: Trust, url: Url):
-        return open_url(self._network(trust), url, "ota (%s)" % self._config.board)
+    def _source(self, trust: Trust) -> Source:
+        return Source(self._network(trust), "ota (%s)" % self._config.board)
 
     def _fetch_manifest(self, trust: Trust) -> Manifest:
-        body = self._open(trust, self._manifest_url(trust))
+        source = self._source(trust)
         try:
+            body = source.get(self._manifest_url(trust))
             if body.size > HEADER_LIMIT + 1 + LIMIT:
                 raise error("envelope-format", "manifest of %d bytes" % body.size)
             envelope = body.read()
         finally:
-            body.close()
+            source.close()
         role = trust.release
         return parse(bytes(verify(envelope, MANIFEST, LIMIT, role.keys, role.threshold)))
 
@@ -232,7 +244,9 @@ class Updater:
         index = (found.running + 1) % len(found.slots)
         return index, found.slots[index]
 
-    def _fill(self, release: Manifest, found: Situation, index: int, device, progress) -> None:
+    def _fill(
+        self, release: Manifest, found: Situation, index: int, device, progress, feed, split
+    ) -> None:
         journal = found.journal
         known = journal.is_about(release.sha256, release.sequence)
         head = journal.head if known else b""
@@ -240,27 +254,88 @@ class Updater:
         def on_head(head):
             self._begin(found, release, index, head)
 
-        writer = SlotWriter(device, release, on_head)
-        if not writer.survey(head, journal.state == WRITING):
-            self._pump(release, writer, journal, progress)
-        writer.prove()
+        writer = SlotWriter(device, release, self._buffer(split), on_head, split)
+        _drive(writer.survey(head, journal.state == WRITING), feed)
+        if writer.wanted():
+            self._pump(release, writer, journal, progress, feed, split)
+        _drive(writer.prove(), feed)
         writer.seal()
 
-    def _pump(self, release: Manifest, writer: SlotWriter, journal: Journal, progress) -> None:
+    def _buffer(self, split: bool) -> bytearray:
+        # The largest object of an update. It may be taken from the memory that TLS needs: look after.
+        gc.collect()
+        if not split and self._port.largest_block():
+            try:
+                buffer = bytearray(BLOCK)
+                if self._port.largest_block() >= _TLS_NEEDS:
+                    return buffer
+                del buffer
+            except MemoryError:
+                pass
+            gc.collect()
+        return bytearray(SECTOR)
+
+    def _pump(
+        self, release: Manifest, writer: SlotWriter, journal: Journal, progress, feed, split
+    ) -> None:
         trust = self._trust()
         payload = release.plain()
-        body = self._open(trust, self._manifest_url(trust).join(payload.urls[0]))
+        url = self._manifest_url(trust).join(payload.urls[0])
+        source = self._source(trust)
+        ahead = not split and writer.needs_erase_ahead()
         try:
-            if body.size != payload.size:
-                raise error("size-mismatch", "%d bytes, signed %d" % (body.size, payload.size))
-            done = 0
-            while done < release.size:
-                n = body.readinto(writer.room())
-                writer.advance(n)
-                done += n
-                if progress and progress(done, release.size) is False:
-                    journal.end(CANCELLED, "at %d of %d bytes" % (done, release.size))
-                    save_journal(self._port, journal)
-                    raise error("cancelled", "at %d of %d bytes" % (done, release.size))
+            run = writer.wanted()
+            while run:
+                start, end = run
+                if ahead:
+                    end = start + SECTOR  # nothing is erased before the server has shown it
+                body = source.get(url, start, 0 if end - start == release.size else end)
+                if body.total != payload.size:
+                    raise error(
+                        "size-mismatch", "%d bytes, signed %d" % (body.total, payload.size)
+                    )
+                writer.seek(body.start)
+                if body.size == body.total and not ahead:
+                    end = release.size  # ranges are not served: all of it comes
+                self._receive(body, end, writer, journal, progress, feed)
+                if ahead:
+                    source.close()  # TLS needs the memory
+                    self._erase_ahead(writer, feed)
+                    ahead = False
+                run = writer.wanted()
         finally:
-            body.close()
+            source.close()
+
+    def _receive(
+        self, body: Body, end: int, writer: SlotWriter, journal: Journal, progress, feed
+    ) -> None:
+        # The loop that all bytes go through: it allocates nothing.
+        size = writer.size
+        while writer.at < end:
+            n = body.readinto(writer.room())
+            if not n:
+                return
+            writer.advance(n)
+            while writer.step():
+                if feed:
+                    feed()
+            if progress and progress(writer.at, size) is False:
+                journal.end(CANCELLED, "at %d of %d bytes" % (writer.at, size))
+                save_journal(self._port, journal)
+                raise error("cancelled", "at %d of %d bytes" % (writer.at, size))
+
+    def _erase_ahead(self, writer: SlotWriter, feed) -> None:
+        gc.collect()
+        try:
+            blank = b"\xff" * BLOCK
+        except MemoryError:
+            return  # sector by sector, then
+        _drive(writer.erase_ahead(blank), feed)
+        del blank
+        gc.collect()
+
+
+def _drive(steps, feed) -> None:
+    for _ in steps:
+        if feed:
+            feed()

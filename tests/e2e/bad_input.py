@@ -238,7 +238,7 @@ SERVED = [
     Row(
         "tampered payload",
         "digest-mismatch",
-        lambda o: o.sign(o.fields(served=_altered(o.image, 70000))),
+        lambda o: o.sign(o.fields(served=_altered(o.image, 5000))),
         NEXT_SLOT,
     ),
     Row("payload too long", "size-mismatch", lambda o: o.sign(o.fields(served=o.image + b"x"))),

@@ -614,7 +614,7 @@ def whole(url):
     lines = http.request(url, "agent").split(b"\r\n")
     assert lines[0] == b"GET " + url.path.encode() + b" HTTP/1.1"
     assert lines[1] == b"Host: " + url.authority().encode()
-    assert len(lines) == 7 and lines[5:] == [b"", b""]
+    assert len(lines) == 6 and lines[4:] == [b"", b""]
     assert all(0x21 <= byte <= 0x7E for byte in (url.path + url.authority()).encode())
     again = http.Url("https://" + url.authority() + url.path)
     assert vars(again) == vars(url)

@@ -1,13 +1,13 @@
 """Checks that no other test holds, found by tests/mutants.py: port, net, slot, situation, trial."""
 
-from fakes import RamSlot, code_of, make_image, make_release, read_data, scratch
+from fakes import RamSlot, code_of, make_image, make_release, read_data, run, scratch
 
 import ota.net
 import ota.trial
 from ota.config import Config
 from ota.errors import error
 from ota.health import status
-from ota.http import Url
+from ota.http import Head, Url
 from ota.journal import (
     ACTIVATED,
     CONFIRMED,
@@ -25,10 +25,11 @@ from ota.net import Network, link_error
 from ota.otadata import ABORTED, NEW, PENDING_VERIFY, UNDEFINED, VALID, active, seq_of
 from ota.otadata import encode as entry
 from ota.port import HARD, POWER_ON, SOFT, Port
+from ota.reader import HEADER
 from ota.receipt import FILE, Receipt, load_receipts, save_receipts
 from ota.situation import Situation
-from ota.slot import HEADER, SlotWriter
-from ota.source import Body, open_url
+from ota.slot import SlotWriter
+from ota.source import Body, Source
 from ota.trial import boot, confirm
 from ota.trust import Role, Trust, load
 from ota.updater import Updater
@@ -293,22 +294,35 @@ class Stream:
         self.is_open = False
 
 
+def answer(body, announced):
+    """A network on which one server answers with this body."""
+    length = b"Content-Length: %d\r\n" % announced
+    return Stream([b"HTTP/1.1 200 OK\r\n", length, b"\r\n"], body)
+
+
+def head_of_length(n):
+    head = Head()
+    head.length = n
+    return head
+
+
 def test_a_head_that_ends_early_is_a_lost_link_and_closed():
     stream = Stream([b"HTTP/1.1 200 OK\r\n"])
-    assert code_of(open_url, stream, Url("https://here/x"), "test") == "link-lost"
+    assert code_of(Source(stream, "test").get, Url("https://here/x")) == "link-lost"
     assert not stream.is_open
 
 
 def test_a_body_is_never_longer_than_announced():
     buf = bytearray(8)
-    body = Body(Stream((), b"12345678"), 5)
+    body = Body(Stream((), b"12345678"), head_of_length(5))
     assert body.readinto(buf) == 5
     assert bytes(buf) == b"12345\x00\x00\x00"
     assert body.readinto(buf) == 0
 
 
 def test_a_stream_that_gives_nothing_in_time_is_a_time_out():
-    assert code_of(Body(Stream((), None), 5).readinto, bytearray(8)) == "timeout"
+    body = Body(Stream((), None), head_of_length(5))
+    assert code_of(body.readinto, bytearray(8)) == "timeout"
 
 
 # A slot
@@ -325,9 +339,9 @@ class WornHeader(RamSlot):
 def test_a_header_that_does_not_read_back_is_an_error():
     image = make_image(9000)
     writer = SlotWriter(WornHeader(), make_release(image))
-    writer.survey()
+    run(writer.survey())
     writer.write(image)
-    writer.prove()
+    run(writer.prove())
     assert code_of(writer.seal) == "readback"
 
 
@@ -338,7 +352,7 @@ def test_every_wrong_block_is_in_doubt_where_another_image_was_cut():
         slot.data[start + 4096 : start + 5000] = image[start + 4096 : start + 5000]
     slot.data[65536 * 2 : 65536 * 2 + 4096] = image[65536 * 2 : 65536 * 2 + 4096]
     writer = SlotWriter(slot, make_release(image))
-    writer.survey(b"", True)
+    run(writer.survey(b"", True))
     writer.write(image)
     assert ("erase", 65536 * 2, 4096) in slot.log
 
@@ -346,7 +360,7 @@ def test_every_wrong_block_is_in_doubt_where_another_image_was_cut():
 def in_doubt(slot, image):
     """Write the first block of an image whose writing was cut; what was erased."""
     writer = SlotWriter(slot, make_release(image))
-    writer.survey(image[:16], True)
+    run(writer.survey(image[:16], True))
     writer.write(image)
     return [at for kind, at, _ in slot.log if kind == "erase"]
 
@@ -363,7 +377,7 @@ def test_a_sector_in_doubt_is_erased_whatever_it_reads():
 def test_bytes_behind_the_end_are_refused_not_dropped():
     image = make_image(9000)
     writer = SlotWriter(RamSlot(), make_release(image))
-    writer.survey()
+    run(writer.survey())
     assert code_of(writer.write, image + b"x") == "size-mismatch"
 
 
@@ -580,8 +594,8 @@ class Desk(Updater):
     def _fetch_manifest(self, trust):
         return self.release
 
-    def _open(self, trust, url):
-        return Body(Stream((), self.served), self.release.size)
+    def _source(self, trust):
+        return Source(answer(self.served, self.release.size), "test")
 
 
 class Reader(Desk):
@@ -589,8 +603,8 @@ class Reader(Desk):
 
     announced = 0
 
-    def _open(self, trust, url):
-        return Body(Stream((), self.served), self.announced)
+    def _source(self, trust):
+        return Source(answer(self.served, self.announced), "test")
 
     def _fetch_manifest(self, trust):
         return Updater._fetch_manifest(self, trust)

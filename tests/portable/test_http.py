@@ -147,10 +147,15 @@ def test_a_request_is_one_get_without_body():
         b"Host: a.example:8443\r\n"
         b"User-Agent: ota (x)\r\n"
         b"Accept-Encoding: identity\r\n"
-        b"Connection: close\r\n"
         b"\r\n"
     )
     assert b"\r\nHost: a.example\r\n" in request(Url("https://a.example:443/"), "x")
+
+
+def test_a_request_for_a_part_names_its_first_and_last_byte():
+    asked = request(Url("https://a.example/b"), "x", 4096, 8192)
+    assert asked.endswith(b"\r\nRange: bytes=4096-8191\r\n\r\n")
+    assert b"Range" not in request(Url("https://a.example/b"), "x", 0, 0)
 
 
 # The head
@@ -278,6 +283,48 @@ def test_a_second_length_is_refused_even_where_it_is_the_same():
         lines = [b"Content-Length: " + value + b"\r\n" for value in (first, second)]
         assert head_code(OK, lines[0]) == ""
         assert head_code(OK, lines[0], b"X: y\r\n", lines[1]) == "http-format", (first, second)
+
+
+def test_a_part_says_where_it_belongs():
+    head = head_of(OK, b"Content-Range: bytes 10-19/30\r\n")
+    assert (head.start, head.stop, head.total) == (10, 20, 30)
+    assert head_of(OK, b"CONTENT-RANGE:Bytes 0-0/1\r\n").stop == 1
+    head = head_of(OK)
+    assert (head.start, head.stop, head.total) == (0, 0, -1)
+
+
+def test_what_is_no_range_of_bytes_is_refused():
+    for value in (
+        b"",
+        b"bytes",
+        b"bytes */30",
+        b"bytes 10-19/*",
+        b"bytes 10-19",
+        b"bytes 10-19/",
+        b"bytes -19/30",
+        b"bytes 10-/30",
+        b"bytes 20-19/30",
+        b"bytes 10-30/30",
+        b"bytes 10-19/30/40",
+        b"bytes 10-19-20/30",
+        b"bytes  10-19/30",
+        b"bytes 10-99999999999/99999999999",
+        b"bytes +1-19/30",
+        b"lines 10-19/30",
+        b"10-19/30",
+    ):
+        assert head_code(OK, b"Content-Range: " + value + b"\r\n") == "http-format", value
+    part = b"Content-Range: bytes 10-19/30\r\n"
+    assert head_code(OK, part, part) == "http-format"
+    assert head_code(OK, part[:-2]) == "http-format"
+
+
+def test_a_connection_is_kept_unless_the_server_closes_it():
+    assert head_of(OK, b"\r\n").keeps
+    assert head_of(OK, b"Connection: Keep-Alive\r\n").keeps
+    assert not head_of(OK, b"Connection: close\r\n").keeps
+    assert not head_of(OK, b"Connection: keep-alive, close\r\n").keeps
+    assert not head_of(b"HTTP/1.0 200 OK\r\n").keeps
 
 
 def test_a_cut_length_is_refused():

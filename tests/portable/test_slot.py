@@ -1,19 +1,28 @@
 """The slot writer: any chunking, header last, nothing erased that is right, nothing half valid."""
 
-from fakes import PowerCut, RamSlot, code_of, make_image, make_release, raises
+from fakes import PowerCut, RamSlot, code_of, make_image, make_release, raises, run
 
-from ota.slot import SECTOR, SlotWriter
+from ota.manifest import BLOCK
+from ota.reader import SECTOR
+from ota.slot import SlotWriter
 
 IMAGE = make_image(70000)
 RELEASE = make_release(IMAGE)
 
 
-def write_all(slot, image=IMAGE, release=RELEASE, chunk=4096, head=b"", interrupted=False):
-    writer = SlotWriter(slot, release)
-    if not writer.survey(head, interrupted):
-        for at in range(0, len(image), chunk):
-            writer.write(image[at : at + chunk])
-    writer.prove()
+def write_all(
+    slot, image=IMAGE, release=RELEASE, chunk=4096, head=b"", interrupted=False, size=SECTOR
+):
+    """One attempt: only what is wanted is given, in any chunking; `size` of the buffer."""
+    writer = SlotWriter(slot, release, bytearray(size))
+    run(writer.survey(head, interrupted))
+    wanted = writer.wanted()
+    while wanted and wanted[0] < len(image):
+        writer.seek(wanted[0])
+        for at in range(wanted[0], min(wanted[1], len(image)), chunk):
+            writer.write(image[at : min(at + chunk, wanted[1])])
+        wanted = writer.wanted()
+    run(writer.prove())
     writer.seal()
 
 
@@ -22,13 +31,14 @@ def holds(slot, image=IMAGE):
 
 
 def test_any_chunking_gives_the_same_slot():
-    wanted = None
-    for chunk in (1, 2, 3, 7, 4095, 4096, 4097, 65536, len(IMAGE)):
-        slot = RamSlot()
-        write_all(slot, chunk=chunk)
-        assert holds(slot), chunk
-        wanted = wanted or slot.log
-        assert slot.log == wanted, chunk
+    for size in (SECTOR, BLOCK):
+        wanted = None
+        for chunk in (1, 2, 3, 7, 4095, 4096, 4097, 65536, len(IMAGE)):
+            slot = RamSlot()
+            write_all(slot, chunk=chunk, size=size)
+            assert holds(slot), chunk
+            wanted = wanted or slot.log
+            assert slot.log == wanted, chunk
 
 
 def test_the_last_sector_is_padded_and_nothing_behind_it_is_touched():
@@ -39,12 +49,13 @@ def test_the_last_sector_is_padded_and_nothing_behind_it_is_touched():
     assert slot.data[end:].count(b"\x00") == len(slot.data) - end
 
 
-def test_the_first_sixteen_bytes_are_programmed_last():
-    slot = RamSlot(fill=b"\x00")
-    write_all(slot)
-    assert slot.log[-1] == ("program", 0, 16)
-    assert slot.log[0] == ("erase", 0, SECTOR)
-    assert slot.log[1] == ("program", 16, SECTOR - 16)
+def test_the_header_goes_first_and_comes_last():
+    for size in (SECTOR, BLOCK):
+        slot = RamSlot(fill=b"\x0f")
+        write_all(slot, size=size)
+        assert slot.log[0] == ("program", 0, 16)  # cleared: from here on it is no image
+        assert slot.log[1][0] == "erase"
+        assert slot.log[-1] == ("program", 0, 16)
 
 
 def test_a_blank_slot_is_not_erased():
@@ -93,10 +104,12 @@ def test_the_head_is_told_before_the_first_erase():
     def on_head(head):
         told.append((bytes(head), len(slot.log)))
 
-    writer = SlotWriter(slot, RELEASE, on_head)
-    writer.survey()
-    writer.write(IMAGE)
-    assert told == [(IMAGE[:16], 0)]
+    for size in (SECTOR, BLOCK):
+        writer = SlotWriter(slot, RELEASE, bytearray(size), on_head)
+        run(writer.survey())
+        writer.write(IMAGE)
+        assert told.pop() == (IMAGE[:16], 0)
+        slot = RamSlot(fill=b"\x00")
 
 
 def test_a_flipped_byte_anywhere_is_an_error_and_leaves_no_header():
@@ -117,24 +130,25 @@ def test_a_truncation_anywhere_is_an_error_and_leaves_no_header():
 
 
 def test_bytes_behind_the_signed_size_are_an_error():
-    assert code_of(write_all, RamSlot(), IMAGE + b"\x00") == "size-mismatch"
+    writer = SlotWriter(RamSlot(), RELEASE)
+    assert code_of(writer.write, IMAGE + b"\x00") == "size-mismatch"
 
 
 def test_corrupt_data_is_noticed_at_the_end_of_its_block():
     bad = bytearray(IMAGE)
     bad[100] ^= 1
     writer = SlotWriter(RamSlot(), RELEASE)
-    writer.survey()
+    run(writer.survey())
     assert code_of(writer.write, bytes(bad[:65536])) == "digest-mismatch"
 
 
 def test_flash_that_does_not_hold_what_was_written_is_noticed():
     slot = RamSlot()
     writer = SlotWriter(slot, RELEASE)
-    writer.survey()
+    run(writer.survey())
     writer.write(IMAGE)
     slot.data[5000] ^= 1
-    assert code_of(writer.prove) == "readback"
+    assert code_of(run, writer.prove()) == "readback"
 
 
 def test_a_manifest_whose_digests_disagree_is_refused():
@@ -150,19 +164,17 @@ def test_an_error_of_the_device_comes_through():
 
 
 def test_after_a_cut_anywhere_there_is_no_half_image_and_the_next_attempt_succeeds():
-    clean = RamSlot(fill=b"\x00")
-    write_all(clean)
-    for cut in range(len(clean.log)):
-        slot = RamSlot(fill=b"\x00")
-        slot.cut_after = cut
-        raises(PowerCut, write_all, slot)
-        last = cut == len(clean.log) - 1
-        assert bytes(slot.data[:16]) != IMAGE[:16], cut
-        slot.cut_after = None
-        head = IMAGE[:16] if cut > 1 else b""
-        write_all(slot, head=head, interrupted=True)
-        assert holds(slot), cut
-        assert not last or slot.erases() > 0
+    for size in (SECTOR, BLOCK):
+        clean = RamSlot(fill=b"\x0f")
+        write_all(clean, size=size)
+        for cut in range(len(clean.log)):
+            slot = RamSlot(fill=b"\x0f")
+            slot.cut_after = cut
+            raises(PowerCut, write_all, slot, IMAGE, RELEASE, SECTOR, b"", False, size)
+            assert bytes(slot.data[:16]) != IMAGE[:16], cut
+            slot.cut_after = None
+            write_all(slot, head=IMAGE[:16], interrupted=True, size=size)
+            assert holds(slot), cut
 
 
 def test_a_block_in_doubt_is_written_even_where_it_reads_right():
@@ -182,3 +194,180 @@ def test_a_torn_header_is_mended_without_programming_a_byte_twice():
     slot.data[8:16] = b"\xff" * 8
     write_all(slot, head=IMAGE[:16], interrupted=True)
     assert holds(slot)
+
+
+# What is asked for
+
+
+def test_only_wrong_blocks_are_wanted_in_runs():
+    image = make_image(5 * BLOCK + 100)
+    release = make_release(image)
+    slot = RamSlot(6 * BLOCK)
+    write_all(slot, image, release)
+    for wrong in (1, 2, 4):
+        slot.data[wrong * BLOCK + 7] ^= 1
+    writer = SlotWriter(slot, release)
+    run(writer.survey())
+    runs = []
+    while writer.wanted():
+        start, end = writer.wanted()
+        runs.append((start // BLOCK, end // BLOCK))
+        writer.seek(start)
+        writer.write(image[start:end])
+    assert runs == [(1, 3), (4, 5)]
+    run(writer.prove())
+    writer.seal()
+    assert bytes(slot.data[: len(image)]) == image
+
+
+def test_what_is_wanted_goes_on_where_the_bytes_stopped():
+    writer = SlotWriter(RamSlot(), RELEASE)
+    assert writer.wanted() == (0, len(IMAGE))
+    writer.write(IMAGE[:5000])
+    assert writer.wanted() == (5000, len(IMAGE))
+    writer.seek(5000)
+    writer.write(IMAGE[5000:])
+    assert writer.wanted() is None
+
+
+def test_bytes_of_right_blocks_may_pass_and_touch_nothing():
+    image = make_image(2 * BLOCK + 100)
+    slot = RamSlot(3 * BLOCK)
+    release = make_release(image)
+    write_all(slot, image, release)
+    slot.data[2 * BLOCK + 5] ^= 1
+    writer = SlotWriter(slot, release)
+    run(writer.survey())
+    slot.log.clear()
+    writer.seek(0)
+    writer.write(bytes(2 * BLOCK) + image[2 * BLOCK :])  # others' bytes where they do not matter
+    run(writer.prove())
+    writer.seal()
+    assert bytes(slot.data[: len(image)]) == image
+    assert sorted({at // BLOCK for _, at, _ in slot.log}) == [0, 2]
+
+
+def test_a_position_inside_a_block_is_the_callers_mistake():
+    raises(ValueError, SlotWriter(RamSlot(), RELEASE).seek, 5000)
+
+
+def test_a_slot_that_begins_blank_is_not_hashed_without_a_reason():
+    slot = RamSlot()
+    assert run(SlotWriter(slot, RELEASE).survey()) == 0
+    assert slot.reads == 1
+    assert run(SlotWriter(slot, RELEASE).survey(IMAGE[:16], True)) > 16
+
+
+# Large blocks
+
+
+def test_with_64_kib_a_corrupt_block_is_refused_before_anything_of_it_is_erased():
+    bad = bytearray(IMAGE)
+    bad[60000] ^= 1
+    slot = RamSlot(fill=b"\x00")
+    writer = SlotWriter(slot, RELEASE, bytearray(BLOCK))
+    assert code_of(writer.write, bytes(bad)) == "digest-mismatch"
+    assert slot.log == []
+
+
+def test_with_64_kib_a_block_is_erased_at_once_where_that_is_faster():
+    slot = RamSlot(fill=b"\x0f")
+    write_all(slot, size=BLOCK)
+    assert [op for op in slot.log if op[0] == "erase"] == [
+        ("erase", 0, BLOCK),
+        ("erase", BLOCK, SECTOR),  # the last block is short: nothing behind the image is touched
+        ("erase", BLOCK + SECTOR, SECTOR),
+    ]
+
+
+def test_with_64_kib_a_few_wrong_sectors_are_mended_one_by_one():
+    slot = RamSlot()
+    write_all(slot)
+    for sector in (3, 5):
+        slot.data[sector * SECTOR + 9] ^= 1
+    slot.log.clear()
+    write_all(slot, size=BLOCK)
+    assert holds(slot)
+    assert {(at, n) for kind, at, n in slot.log if kind == "erase"} == {
+        (sector * SECTOR, SECTOR) for sector in (0, 3, 5)
+    }
+
+
+def test_erasing_ahead_takes_whole_blocks_but_the_first_and_a_short_last():
+    image = make_image(4 * BLOCK + 100)
+    slot = RamSlot(5 * BLOCK, fill=b"\x0f")
+    writer = SlotWriter(slot, make_release(image))
+    run(writer.survey())
+    writer.write(image[:SECTOR])
+    assert writer.needs_erase_ahead()
+    slot.log.clear()
+    run(writer.erase_ahead(b"\xff" * BLOCK))
+    assert [op for op in slot.log if op[0] == "erase"] == [
+        ("erase", block * BLOCK, BLOCK) for block in (1, 2, 3)
+    ]
+    assert not writer.needs_erase_ahead()
+    writer.write(image[SECTOR:])
+    run(writer.prove())
+    writer.seal()
+    assert bytes(slot.data[: len(image)]) == image
+    assert len([op for op in slot.log if op[:1] == ("erase",) and op[2] == SECTOR]) == 15 + 1
+
+
+def test_nothing_is_erased_ahead_in_a_blank_slot_or_with_64_kib():
+    image = make_image(4 * BLOCK)
+    assert not SlotWriter(RamSlot(5 * BLOCK), make_release(image)).needs_erase_ahead()
+    dirty = RamSlot(5 * BLOCK, fill=b"\x0f")
+    assert not SlotWriter(dirty, make_release(image), bytearray(BLOCK)).needs_erase_ahead()
+    assert dirty.log == []
+
+
+def test_after_a_cut_while_erasing_ahead_the_block_it_was_at_is_erased_again():
+    image = make_image(5 * BLOCK)
+    release = make_release(image)
+    clean = RamSlot(6 * BLOCK, fill=b"\x0f")
+    writer = SlotWriter(clean, release)
+    writer.write(image[:SECTOR])
+    begun = len(clean.log)
+    for cut in range(begun, begun + 6):
+        slot = RamSlot(6 * BLOCK, fill=b"\x0f")
+        slot.cut_after = cut
+        writer = SlotWriter(slot, release)
+        writer.write(image[:SECTOR])
+        raises(PowerCut, run, writer.erase_ahead(b"\xff" * BLOCK))
+        _, at, n = slot.log[-1]
+        slot.data[at : at + n] = b"\xff" * n  # half-erased bits may read right today
+        slot.cut_after = None
+        slot.log.clear()
+        write_all(slot, image, release, head=image[:16], interrupted=True)
+        assert bytes(slot.data[: len(image)]) == image
+        assert ("erase", at, SECTOR) in slot.log, cut
+
+
+# Steps
+
+
+def test_a_step_is_one_flash_operation_and_in_split_mode_at_most_1_kib():
+    for split, sizes in ((False, [SECTOR]), (True, [1024] * 4)):
+        slot = RamSlot(fill=b"\x0f")
+        writer = SlotWriter(slot, RELEASE, split=split)
+        writer.write(IMAGE[:SECTOR])
+        slot.log.clear()
+        writer.room()[:] = IMAGE[SECTOR : 2 * SECTOR]
+        writer.advance(SECTOR)
+        steps = []
+        while writer.step():
+            steps.append(slot.log[:])
+            slot.log.clear()
+        assert slot.log == []
+        assert steps[0] == [("erase", SECTOR, SECTOR)]
+        assert [n for step in steps[1:] for _, _, n in step] == sizes
+        assert [len(step) for step in steps] == [1] * len(steps)
+
+
+def test_nothing_is_done_before_a_buffer_is_full():
+    for size in (SECTOR, BLOCK):
+        slot = RamSlot(fill=b"\x0f")
+        writer = SlotWriter(slot, RELEASE, bytearray(size))
+        writer.write(IMAGE[: size - 1])
+        assert not writer.step()
+        assert slot.log == []

@@ -165,7 +165,9 @@ class Demo:
         self._judge("1.3", "ota_0", (_THIRD_VALID, _SECOND_VALID))
         self._holds("ota_1", "1.1")
         self._untouched(("ota_1",))
-        return f"ota_0 runs 1.3, confirmed; {self._erases('ota_0')} erases in ota_0"
+        size, moved = len(self._images["1.3"]), self._moved()
+        self._expect(moved < size, f"all of {size} bytes moved again")
+        return f"ota_0 runs 1.3, confirmed; {moved} of {size} bytes were sent"
 
     def _stranger(self) -> str:
         self._offer("6.6", signer=keys.generate(self._folder / "stranger.pem"))
@@ -250,7 +252,12 @@ class Demo:
 
     def _answered(self) -> set[str]:
         requests = self.server.requests[self._seen :]
-        return {Path(request.path).suffix for request in requests if request.status == 200}
+        return {Path(request.path).suffix for request in requests if request.status in (200, 206)}
+
+    def _moved(self) -> int:
+        # Bytes of images that the server sent since the board was switched on.
+        requests = self.server.requests[self._seen :]
+        return sum(request.bytes_sent for request in requests if request.path.endswith(".bin"))
 
     def _said(self) -> str:
         # The reason that the application printed.

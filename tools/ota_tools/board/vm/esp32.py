@@ -5,6 +5,9 @@ Source: esp32_partition.c, esp32_nvs.c; results as measured on v1.25.0 (docs/boa
 
 from link import call
 
+HEAP_DATA = 4
+HEAP_EXEC = 1
+
 _EINVAL = -22
 
 
@@ -130,3 +133,8 @@ class NVS:
 def _check_name(name):
     if not 1 <= len(name) <= 15:
         raise OSError(-4361, "ESP_ERR_NVS_KEY_TOO_LONG")
+
+
+def idf_heap_info(capabilities):
+    """One tuple per region: total, free, largest free piece, least that was ever free."""
+    return [tuple(region) for region in call("idf_heap")]

@@ -1,0 +1,92 @@
+"""What a slot holds now: its header, whether a 64 KiB block is right, or blank.
+
+Layer 2, over any block device of 4096-byte blocks. Reads, changes nothing. Generators do a sector in
+a step, so that whoever drives them can do something in between.
+"""
+
+import hashlib
+
+from micropython import const
+
+from .manifest import BLOCK, DIGEST, Manifest
+
+SECTOR = const(4096)
+HEADER = const(16)
+"""Bytes at the start that are programmed last: without them a slot holds no image."""
+
+BLANK_HEADER = b"\xff" * HEADER
+
+_SECTOR = const(4096)  # the compiler folds constants with an underscore
+_PER_BLOCK = const(16)
+
+
+class Reader:
+    """Reads a slot beside the release that it holds or shall hold. OSError comes through.
+
+    Attributes:
+        head: the image's first 16 bytes, empty until they are known; the slot may not hold them yet.
+        sector, view: 4096 bytes to work with, allocated once; any call overwrites them.
+    """
+
+    def __init__(self, device, release: Manifest) -> None:
+        self._device = device
+        self._release = release
+        self.head = b""
+        self.sector = bytearray(SECTOR)
+        self.view = memoryview(self.sector)
+        self._tail = self.view[1:]
+        self._front = self.view[:-1]
+
+    def read_head(self) -> bytes:
+        """The header as flash has it. Leaves `sector` alone."""
+        head = bytearray(HEADER)
+        self._device.readblocks(0, head)
+        return bytes(head)
+
+    def first(self) -> bytes:
+        """The header as the image has it: `head`, or from flash where that is empty."""
+        return self.head or self.read_head()
+
+    def signed(self, index: int) -> bytes:
+        """The digest that block `index` shall have."""
+        return self._release.blocks[index * DIGEST : index * DIGEST + DIGEST]
+
+    def is_blank(self) -> bool:
+        """Is all of `sector` 0xFF? It is at the start, and every byte is like its neighbour."""
+        return self.sector[0] == 0xFF and self._tail == self._front
+
+    def is_blank_block(self, index: int) -> bool:
+        """Are all 64 KiB of a block 0xFF?"""
+        for sector in range(index * _PER_BLOCK, index * _PER_BLOCK + _PER_BLOCK):
+            self._device.readblocks(sector, self.sector)
+            if not self.is_blank():
+                return False
+        return True
+
+    def look(self, index: int):
+        """Generator that returns (the block is right, the block is blank)."""
+        sha = hashlib.sha256()
+        start = index * BLOCK
+        if index == 0:
+            sha.update(self.first())
+            start = HEADER
+        blank = yield from self.hash(sha, start, min((index + 1) * BLOCK, self._release.size))
+        return sha.digest()[:DIGEST] == self.signed(index), blank
+
+    def hash(self, sha, start: int, end: int):
+        """Generator: flash from `start` to `end` into `sha`; returns whether all of it was blank.
+
+        What is less than a sector counts as not blank.
+        """
+        blank = True
+        device = self._device
+        sector = self.sector
+        while start < end:
+            n = min(_SECTOR - start % _SECTOR, end - start)
+            piece = sector if n == _SECTOR else self.view[:n]
+            device.readblocks(start // _SECTOR, piece, start % _SECTOR)
+            sha.update(piece)
+            blank = blank and n == _SECTOR and self.is_blank()
+            start += n
+            yield
+        return blank
