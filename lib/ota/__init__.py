@@ -9,7 +9,7 @@ __version__ = "0.1.0"
 # public name -> module that has it. No module bears the name of a public function: the import of
 # a submodule would replace the function here.
 _PUBLIC = {
-    "boot": "trial",
+    "boot": "start",
     "self_test": "trial",
     "confirm": "trial",
     "rollback": "trial",
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from .health import status as status
     from .memory import forget as forget
     from .memory import history as history
-    from .trial import boot as boot
+    from .start import boot as boot
     from .trial import confirm as confirm
     from .trial import reset as reset
     from .trial import rollback as rollback

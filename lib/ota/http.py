@@ -145,9 +145,12 @@ class Head:
             raise error("http-format", "Content-Encoding, although identity was asked for")
 
     def _range(self, value: bytes) -> None:
-        # bytes FIRST-LAST/SIZE, RFC 9110 section 14.4; an unknown size is of no use here.
+        # bytes FIRST-LAST/SIZE, RFC 9110 section 14.4; an unknown size is of no use here. */SIZE
+        # comes with the answer that there is no such part.
         unit, _, rest = value.partition(b" ")
         span, _, total = rest.partition(b"/")
+        if span == b"*":
+            return
         first, _, last = span.partition(b"-")
         for number in (first, last, total):
             if not number.isdigit() or len(number) > _LENGTH_DIGITS:

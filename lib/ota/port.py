@@ -1,8 +1,8 @@
-"""The board: the only module that imports `esp32`, `machine` and `network`.
+"""The board: with `chip` below it the only module that touches `esp32` and `machine`.
 
-Layer 3. An object of this class is handed to whoever needs the hardware. Slots are found by type
-and subtype, never by label, and otadata is read here: `esp32.Partition` does not tell the state of
-a slot, and its mark-valid marks the active record, whichever slot is running.
+Layer 3. An object of this class is handed to whoever needs the hardware. otadata is read here:
+`esp32.Partition` does not tell the state of a slot, and its mark-valid marks the active record,
+whichever slot is running.
 """
 
 import os
@@ -11,12 +11,10 @@ import time
 
 from micropython import const
 
+from .chip import Chip
 from .errors import error
 from .otadata import CRC_OFFSET, ENTRY_SIZE
 
-_OTA_0 = const(0x10)
-_OTA_LAST = const(0x1F)
-_DATA_OTA = const(0)
 _FREE_BLOCKS = const(4)  # a small file, its replacement, and littlefs' own two
 _EPOCH_2000 = const(946684800)  # Unix time of MicroPython's epoch on the ESP32
 _BUILT = const(1767225600)  # 2026-01-01: a clock below was never set
@@ -31,21 +29,8 @@ DEEP_SLEEP = const(4)
 SOFT = const(5)
 
 
-class Port:
-    """The ESP32 as this library needs it.
-
-    Args:
-        esp32, machine: modules; by default the board's own.
-        root: folder that stands for `/`, for tests on the host.
-    """
-
-    def __init__(self, esp32=None, machine=None, root: str = "") -> None:
-        if esp32 is None:
-            import esp32
-            import machine
-        self._esp32 = esp32
-        self._machine = machine
-        self._root = root
+class Port(Chip):
+    """The ESP32 as this library needs it: what `Chip` reads, judged, and all that changes it."""
 
     # Slots
 
@@ -54,21 +39,10 @@ class Port:
 
         Raises SlotError `no-slots` where there are fewer than two.
         """
-        partition = self._esp32.Partition
-        found = {}
-        for part in partition.find(partition.TYPE_APP):
-            subtype = part.info()[1]
-            if _OTA_0 <= subtype <= _OTA_LAST:
-                found[subtype - _OTA_0] = part
+        found = self.find_slots()
         if len(found) < 2 or sorted(found) != list(range(len(found))):
             raise error("no-slots", "OTA slots in the partition table: %s" % sorted(found))
         return [found[index] for index in range(len(found))]
-
-    def running(self) -> int:
-        """Index of the running slot, -1 for a factory image."""
-        partition = self._esp32.Partition
-        subtype = partition(partition.RUNNING).info()[1]
-        return subtype - _OTA_0 if _OTA_0 <= subtype <= _OTA_LAST else -1
 
     def chip_id(self) -> int:
         """The chip id that the running image carries: it runs, so it is this chip's."""
@@ -118,20 +92,12 @@ class Port:
             raise error("flash", "mark valid: %s" % e)
 
     def _otadata(self):
-        partition = self._esp32.Partition
-        found = partition.find(partition.TYPE_DATA, subtype=_DATA_OTA)
+        found = self.find_otadata()
         if not found:
             raise error("no-otadata", "no otadata in the partition table")
         return found[0]
 
     # What outlives a reset
-
-    def nvs_read(self, key: str, buf: bytearray) -> int:
-        """Bytes of the blob read into `buf`, 0 where there is none that fits."""
-        try:
-            return self._esp32.NVS("ota").get_blob(key, buf)
-        except OSError:
-            return 0
 
     def nvs_write(self, key: str, blob: bytes) -> None:
         """Write a blob and read it back. Raises SlotError `nvs`."""

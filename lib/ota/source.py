@@ -11,6 +11,7 @@ from .net import Network, link_error
 
 _OK = const(200)
 _PARTIAL = const(206)
+_NO_SUCH_PART = const(416)
 
 
 class Body:
@@ -82,7 +83,8 @@ class Source:
     def get(self, url: Url, start: int = 0, end: int = 0) -> Body:
         """GET `url`, or with `end` its bytes from `start` up to `end`, which the server may ignore.
 
-        Raises SourceError as `Network.connect`, and `http-status`, `http-format`, `timeout`, `link-lost`.
+        Raises SourceError as `Network.connect`, and `http-status`, `http-format`, `timeout`,
+        `link-lost`; ImageError `size-mismatch` where the file ends before `start`.
         """
         asked = request(url, self._agent, start, end)
         if self._kept and self._kept.is_read() and url.authority() == self._host:
@@ -117,6 +119,8 @@ class Source:
             if not piece:
                 raise error("link-lost", "the connection ended in the head")
             head.feed(piece)
+        if head.status == _NO_SUCH_PART and end:
+            raise error("size-mismatch", "the server's file ends before byte %d" % start)
         if head.status != (_PARTIAL if end and head.status != _OK else _OK):
             raise error("http-status", "%d for %s" % (head.status, url.path.split("?")[0]))
         if head.length < 0:

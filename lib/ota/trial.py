@@ -1,7 +1,7 @@
 """Boot, trial, confirm, rollback: what happens between the first boot of an image and its confirm.
 
-Layer 5, and small: every boot pays for it. The situation is read from otadata, the running slot and
-the journal each time; nothing is kept in variables, so boot.py and main.py see the same.
+Layer 5. The situation is read from otadata, the running slot and the journal each time; nothing is
+kept in variables, so boot.py and main.py see the same.
 """
 
 from micropython import const
@@ -38,23 +38,14 @@ from .situation import Situation
 _WINDOW_S = const(300)
 
 fault = ""
-"""What kept `boot()` from doing its work since power-on; "" when nothing did."""
+"""What kept `ota.boot()` from doing its work since power-on; "" when nothing did."""
 
 
-def boot(window_s: int = 0, port: "Port | None" = None) -> None:
-    """What boot.py calls first: finish, note or start whatever the last reset left.
-
-    On a trial it starts the watchdog for the whole time that the image has to confirm itself. Never
-    raises: a failure is kept for `ota.status()`, and counts as "nothing known", never as confirmed.
-
-    Args:
-        window_s: seconds until the watchdog ends the trial; by default `trial_window_s` of
-            /ota.json, 300 where that says nothing.
-        port: for tests; the board itself by default.
-    """
+def take_up(window_s: int = 0, port: "Port | None" = None) -> None:
+    """What `ota.boot()` does where a start is not an ordinary one. Arguments as there; never raises."""
     global fault
     try:
-        _boot(port or Port(), window_s)
+        _take_up(port or Port(), window_s)
     except Exception as e:
         fault = "%s %s" % (type(e).__name__, e)
 
@@ -122,10 +113,10 @@ def reset(port: "Port | None" = None) -> None:
     (port or Port()).reset()
 
 
-# What boot() does
+# What a start does
 
 
-def _boot(port: Port, window_s: int) -> None:
+def _take_up(port: Port, window_s: int) -> None:
     found = Situation(port)
     if found.on_trial():
         _begin_trial(port, found, window_s)

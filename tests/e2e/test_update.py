@@ -10,7 +10,7 @@ import pytest
 from site_of import Site, image_of, updater
 
 from ota import journal as jr
-from ota import trial
+from ota import start, trial
 from ota.errors import OtaError, SlotError
 from ota.health import status
 from ota.memory import save_journal
@@ -41,7 +41,7 @@ def installed(v, site, image) -> None:
     release = u.check()
     u.install(release)
     v.reset()
-    trial.boot(port=v.port())
+    start.boot(port=v.port())
     trial.confirm(v.port())
     part = v.board.running
     found = v.board.flash.read(part.offset, len(image))
@@ -96,7 +96,7 @@ def test_status_tells_what_runs_and_how_the_last_update_ended(site, tmp_path):
     between = status(v.port())
     assert (between["running"], between["boot"]) == (0, 1)
     v.reset()
-    trial.boot(port=v.port())
+    start.boot(port=v.port())
     assert status(v.port())["trial"] is True
     v.until_quiet(lambda: trial.self_test([("lamp", lambda: False)], port=v.port()))
     after = status(v.port())
@@ -143,7 +143,7 @@ def test_a_download_cut_in_the_middle_goes_on_where_it_was(site, tmp_path):
         u.install(u.check())
     v.board.flash.cut_before = None
     v.power_on()
-    trial.boot(port=v.port())
+    start.boot(port=v.port())
     assert v.running() == "ota_0"
     v.board.flash.operations.clear()
     installed(v, site, image)
@@ -172,14 +172,14 @@ def test_every_power_cut_during_an_update_leaves_a_board_that_boots_and_updates(
             u = updater(v)
             u.install(u.check())
             v.reset()
-            trial._boot(v.port(), 300)
+            trial._take_up(v.port(), 300)
             trial.confirm(v.port())
             count = done
         except PowerCut:
             pass
         v.board.flash.cut_before = None
         v.power_on()
-        v.until_quiet(lambda v=v: trial._boot(v.port(), 300))
+        v.until_quiet(lambda v=v: trial._take_up(v.port(), 300))
         if Situation(v.port()).on_trial():
             trial.confirm(v.port())
         if v.running() == "ota_0":
@@ -345,7 +345,7 @@ def test_no_install_during_a_trial(site, tmp_path):
     u = updater(v)
     u.install(u.check())
     v.reset()
-    trial.boot(port=v.port())
+    start.boot(port=v.port())
     site.publish(image_of(6), "1.2")
     release = updater(v).check()  # looking is always allowed
     assert release.version == "1.2"
@@ -377,7 +377,7 @@ def test_an_image_that_failed_is_not_offered_and_not_installed_again(site, tmp_p
     release = u.check()
     u.install(release)
     v.reset()
-    trial.boot(port=v.port())
+    start.boot(port=v.port())
     v.until_quiet(lambda: trial.self_test([("lamp", lambda: False)], port=v.port()))
     u = updater(v)
     assert u.check() is None and "failed" in u.reason
@@ -392,9 +392,9 @@ def test_an_image_that_lost_power_is_activated_again_without_a_download(site, tm
     u = updater(v)
     u.install(u.check())
     v.reset()
-    trial.boot(port=v.port())
+    start.boot(port=v.port())
     v.power_on()
-    trial.boot(port=v.port())
+    start.boot(port=v.port())
     assert v.running() == "ota_0"
     asked = len(site.asked())
     v.board.flash.operations.clear()
@@ -469,7 +469,7 @@ def test_a_release_found_during_a_trial_is_judged_again_after_the_confirm(site, 
     u = updater(v)
     u.install(u.check())
     v.reset()
-    trial.boot(port=v.port())
+    start.boot(port=v.port())
     (site.published / "virtual-esp32.manifest").unlink()
     site.publish(image_of(4), "1.4", sequence=4)
     replayed = updater(v).check()
@@ -501,10 +501,10 @@ def test_a_sleeping_device_gets_every_try(site, tmp_path):
     for _ in range(2):
         u = updater(v)
         u.install(u.check())
-        assert v.until_quiet(lambda: trial.boot(port=v.port())) == 1  # woke in the old slot
+        assert v.until_quiet(lambda: start.boot(port=v.port())) == 1  # woke in the old slot
         assert v.running() == "ota_1"
         v.power_on()
-        trial.boot(port=v.port())
+        start.boot(port=v.port())
         assert v.running() == "ota_0"
     assert Situation(v.port()).journal.tries == 2
 

@@ -1,4 +1,4 @@
-"""Imports in lib/ota point downwards only, and only `port` touches the hardware modules."""
+"""Imports in lib/ota point downwards only, and only `chip` and `port` touch the hardware modules."""
 
 import ast
 from pathlib import Path
@@ -12,9 +12,9 @@ ORDER = [
     ["errors"],
     ["strict", "otadata", "rsa", "image", "jws", "trust", "manifest", "journal"],
     ["reader", "slot"],
-    ["port", "files", "config", "receipt", "memory"],
+    ["chip", "port", "files", "config", "receipt", "memory"],
     ["http", "net", "source"],
-    ["situation", "trial"],
+    ["situation", "trial", "start"],
     ["updater", "health"],
     ["__init__"],
 ]
@@ -47,8 +47,8 @@ def _absolute(module: str, name: str) -> list[str]:
     top = name.split(".")[0]
     if top == "ota":
         return [f"import {name}: write from .x import name"]
-    if top in HARDWARE and module != "port":
-        return [f"{top}: only port imports it"]
+    if top in HARDWARE and module not in ("chip", "port"):
+        return [f"{top}: only chip and port import it"]
     if top in HOST_ONLY:
         return [f"{top}: not on the device"]
     return []
@@ -109,8 +109,8 @@ def test_wrong_imports_are_reported():
         ("slot", "import ota.errors"): "import ota.errors: write from .x import name",
         ("slot", "from ota import errors"): "import ota: write from .x import name",
         ("slot", "from .nothing import name"): "nothing: no such module in ORDER",
-        ("slot", "def f():\n    import esp32"): "esp32: only port imports it",
-        ("trial", "from machine import reset"): "machine: only port imports it",
+        ("slot", "def f():\n    import esp32"): "esp32: only chip and port import it",
+        ("trial", "from machine import reset"): "machine: only chip and port import it",
         ("slot", "from typing import Any"): "typing: not on the device",
         ("slot", "from __future__ import annotations"): "__future__: not on the device",
         ("nothing", "import os"): "not in ORDER",

@@ -7,7 +7,7 @@ import pytest
 from virtual import BLANK, FACTORY_OTA_TABLE, FACTORY_TABLE, IMAGE_A, IMAGE_B, Virtual
 
 from ota import journal as jr
-from ota import otadata, trial
+from ota import otadata, start, trial
 from ota.errors import OtaError, error
 from ota.memory import forget, history, save_journal
 from ota.situation import Situation
@@ -48,7 +48,7 @@ def boot(v: Virtual) -> int:
 
 def _boot(v: Virtual) -> None:
     # BoardReset is no Exception, so it comes through `boot()` as a reset would.
-    trial.boot(port=v.port())
+    start.boot(port=v.port())
 
 
 def on_trial(v: Virtual) -> bool:
@@ -388,7 +388,7 @@ def test_a_factory_board_boots_and_is_never_on_trial(tmp_path):
     v = Virtual(tmp_path / "f", FACTORY_TABLE)
     v.power_on()
     trial.fault = ""
-    trial.boot(port=v.port())
+    start.boot(port=v.port())
     assert "no-slots" in trial.fault
     trial.self_test([("never asked", lambda: 1 / 0)], port=v.port())
 
@@ -507,7 +507,7 @@ def test_the_watchdog_runs_before_anything_is_written(v):
     install(v)
     v.reset()
     v.esp32.NVS.set_blob = lambda *args: (_ for _ in ()).throw(OSError(-4357, "NVS full"))
-    trial.boot(port=v.port())
+    start.boot(port=v.port())
     assert v.board.watchdog_at is not None
     assert "nvs" in trial.fault
     trial.fault = ""
@@ -592,7 +592,7 @@ def test_boot_keeps_whatever_goes_wrong_for_status(v):
             raise RuntimeError("nothing works")
 
     trial.fault = ""
-    trial.boot(port=Broken())
+    start.boot(port=Broken())
     assert trial.fault == "RuntimeError nothing works"
     trial.fault = ""
 
@@ -642,3 +642,45 @@ def test_the_state_table_has_an_action_for_everything():
 
 def test_a_reset_is_nothing_that_the_library_could_catch():
     assert not issubclass(BoardReset, Exception)
+
+
+# An ordinary start
+
+
+def test_an_ordinary_start_is_recognised_without_the_trial_module(v):
+    assert start.is_settled(v.port())
+    boot(v)
+    v.reset()
+    assert start.is_settled(v.port())
+
+
+def test_whatever_is_not_ordinary_is_left_to_the_trial(v):
+    install(v)
+    assert not start.is_settled(v.port())  # selected, not booted yet
+    v.reset()
+    assert not start.is_settled(v.port())  # on trial
+    boot(v)
+    trial.confirm(v.port())
+    assert start.is_settled(v.port())
+
+
+def test_a_journal_in_the_middle_of_something_is_not_ordinary(v):
+    for state in (jr.ACTIVATED, jr.TRIAL, jr.CONFIRMING):
+        journal = remembered(v)
+        journal.start(1, SEQUENCE, DIGEST, IMAGE_B[:16], "1.1")
+        journal.state = state
+        save_journal(v.port(), journal)
+        assert not start.is_settled(v.port()), state
+    journal = remembered(v)
+    journal.state = jr.WRITING  # a download that was cut: the next install goes on
+    save_journal(v.port(), journal)
+    assert start.is_settled(v.port())
+
+
+def test_where_the_journal_keeps_its_state_is_where_start_looks(v):
+    journal = remembered(v)
+    for state in (jr.NONE, jr.WRITING, jr.ACTIVATED, jr.TRIAL, jr.CONFIRMING):
+        journal.state = state
+        assert jr.encode(journal)[start._STATE] == state
+    assert start._ACTIVATED == jr.ACTIVATED
+    assert start._RECORD == jr.SIZE

@@ -30,7 +30,8 @@ from ota.receipt import FILE, Receipt, load_receipts, save_receipts
 from ota.situation import Situation
 from ota.slot import SlotWriter
 from ota.source import Body, Source
-from ota.trial import boot, confirm
+from ota.start import boot
+from ota.trial import confirm
 from ota.trust import Role, Trust, load
 from ota.updater import Updater
 

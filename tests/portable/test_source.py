@@ -160,9 +160,15 @@ def test_a_part_that_nobody_asked_for_is_refused():
 
 
 def test_other_answers_have_their_code():
-    for status in (204, 301, 404, 416, 500):
+    for status in (204, 301, 404, 500):
         answer = b"HTTP/1.1 %d X\r\nContent-Length: 0\r\n\r\n" % status
         assert code_of(Source(Server(answer), "test").get, URL, 0, 10) == "http-status", status
+
+
+def test_a_file_that_ends_before_the_part_is_not_the_one_that_was_signed():
+    answer = b"HTTP/1.1 416 X\r\nContent-Range: bytes */50\r\nContent-Length: 0\r\n\r\n"
+    assert code_of(Source(Server(answer), "test").get, URL, 100, 200) == "size-mismatch"
+    assert code_of(Source(Server(answer), "test").get, URL) == "http-status"
 
 
 def test_an_error_of_the_server_is_not_taken_for_a_lost_connection():

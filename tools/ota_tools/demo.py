@@ -252,7 +252,9 @@ class Demo:
 
     def _answered(self) -> set[str]:
         requests = self.server.requests[self._seen :]
-        return {Path(request.path).suffix for request in requests if request.status in (200, 206)}
+        return {
+            Path(request.path).suffix for request in requests if request.status in (200, 206, 416)
+        }
 
     def _moved(self) -> int:
         # Bytes of images that the server sent since the board was switched on.
