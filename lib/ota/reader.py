@@ -17,7 +17,6 @@ HEADER = const(16)
 BLANK_HEADER = b"\xff" * HEADER
 
 _SECTOR = const(4096)  # the compiler folds constants with an underscore
-_PER_BLOCK = const(16)
 
 
 class Reader:
@@ -26,6 +25,7 @@ class Reader:
     Attributes:
         head: the image's first 16 bytes, empty until they are known; the slot may not hold them yet.
         sector, view: 4096 bytes to work with, allocated once; any call overwrites them.
+        tail, front: of these, without the first byte, without the last; equal where all are equal.
     """
 
     def __init__(self, device, release: Manifest) -> None:
@@ -34,8 +34,8 @@ class Reader:
         self.head = b""
         self.sector = bytearray(SECTOR)
         self.view = memoryview(self.sector)
-        self._tail = self.view[1:]
-        self._front = self.view[:-1]
+        self.tail = self.view[1:]
+        self.front = self.view[:-1]
 
     def read_head(self) -> bytes:
         """The header as flash has it. Leaves `sector` alone."""
@@ -53,11 +53,11 @@ class Reader:
 
     def is_blank(self) -> bool:
         """Is all of `sector` 0xFF? It is at the start, and every byte is like its neighbour."""
-        return self.sector[0] == 0xFF and self._tail == self._front
+        return self.sector[0] == 0xFF and self.tail == self.front
 
-    def is_blank_block(self, index: int) -> bool:
-        """Are all 64 KiB of a block 0xFF?"""
-        for sector in range(index * _PER_BLOCK, index * _PER_BLOCK + _PER_BLOCK):
+    def are_blank(self, first: int, end: int) -> bool:
+        """Are the sectors from `first` up to `end` all 0xFF? Reads until one is not."""
+        for sector in range(first, end):
             self._device.readblocks(sector, self.sector)
             if not self.is_blank():
                 return False
@@ -81,12 +81,25 @@ class Reader:
         blank = True
         device = self._device
         sector = self.sector
-        while start < end:
-            n = min(_SECTOR - start % _SECTOR, end - start)
-            piece = sector if n == _SECTOR else self.view[:n]
-            device.readblocks(start // _SECTOR, piece, start % _SECTOR)
+        index = start // _SECTOR
+        if start % _SECTOR:
+            piece = self.view[start % _SECTOR : min(_SECTOR, end - index * _SECTOR)]
+            device.readblocks(index, piece, start % _SECTOR)
             sha.update(piece)
-            blank = blank and n == _SECTOR and self.is_blank()
-            start += n
+            blank = False
+            index += 1
+            yield
+        last = end // _SECTOR
+        while index < last:
+            device.readblocks(index, sector)
+            sha.update(sector)
+            blank = blank and self.is_blank()
+            index += 1
+            yield
+        if index == last and end % _SECTOR:
+            piece = self.view[: end % _SECTOR]
+            device.readblocks(index, piece)
+            sha.update(piece)
+            blank = False
             yield
         return blank

@@ -21,57 +21,51 @@ _PER_BLOCK = const(16)  # sectors
 _PIECE = const(1024)  # bytes programmed in one step for those who must not stall
 _ERASE = const(6)  # ioctl of a block device: erase one block
 
+# What is known of a block.
+WRONG = const(0)
+RIGHT = const(1)
+DOUBTFUL = const(2)
+"""A cut may have left bits that read right today only."""
+
 _WRONG = const(0)
 _RIGHT = const(1)
-_DOUBTFUL = const(2)  # a cut may have left bits that read right today only
-
-# Typical milliseconds of 4 MB chips (data sheets; the table of the virtual board): what one 64 KiB
-# erase with 16 programs costs, against sector by sector.
-_ERASE_MS = const(45)
-_PROGRAM_MS = const(10)
-_WHOLE_BLOCK_MS = const(310)
+_DOUBTFUL = const(2)
 
 
 class SlotWriter:
     """Takes an image in any chunking and writes it into a slot. OSError of the device comes through.
 
-    Use: drive `survey()`; while `wanted()` names bytes, `seek()` to where they begin and give them by
-    `write()`, or by `room()`, `advance()`, `step()`, which copy and allocate nothing; drive `prove()`;
-    `seal()`. After an exception the writer is spent.
+    Use: drive `survey()`; while `wanted()` names bytes, `seek()` to where they begin and drive
+    `copy()`, or `write()`; drive `prove()`; `seal()`. After an exception the writer is spent.
 
     Attributes:
         at: bytes of the image that went by; a position in it.
         size: bytes of the image.
     """
 
-    def __init__(self, device, release: Manifest, buffer=None, on_head=None, split=False) -> None:
+    def __init__(self, device, release: Manifest, on_head=None, split=False, buffer=None) -> None:
         """Allocates 4096 bytes, and the buffer where none is given; per 64 KiB a hash and its digest.
 
         Args:
             device: the slot: readblocks, writeblocks, ioctl; it must not be the running one.
             release: what the slot shall hold; size, sha256, blocks and chip_id are used.
-            buffer: bytearray of 4096 or 65536 bytes, the writer's while it lives. With 65536 a block
-                is checked before it is written, and erased in one operation where that is faster.
             on_head: on_head(first 16 bytes), called when the head of the image was accepted and
                 nothing was erased yet; what it raises ends the writing.
-            split: program 1 KiB in a step, not 4; for buffers of 4096 bytes.
+            split: program 1 KiB in a step, not 4.
+            buffer: bytearray of 4096 bytes, the writer's while it lives; by default its own.
         """
         self._device = device
         self.size = release.size
         self._release = release
         self._on_head = on_head
         self._buffer = buffer or bytearray(SECTOR)
-        self._unit = len(self._buffer)
         self._view = memoryview(self._buffer)
-        self._sectors = [self._view[at : at + SECTOR] for at in range(0, self._unit, SECTOR)]
-        step = _PIECE if split else SECTOR
-        self._pieces = [self._view[at : at + step] for at in range(0, self._unit, step)]
+        ends = range(_PIECE, SECTOR + 1, _PIECE) if split else ()
+        self._pieces = [self._view[end - _PIECE : end] for end in ends]
         self._slot = Reader(device, release)
         self._state = bytearray((release.size + BLOCK - 1) // BLOCK)
         self._sha: "hashlib.sha256 | None" = None
-        self._fill = 0
         self._begun = False
-        self._steps = self._run()
         self.at = 0
 
     def survey(self, head: bytes = b"", interrupted: bool = False):
@@ -138,77 +132,110 @@ class SlotWriter:
             if start % BLOCK:
                 raise ValueError("not the start of a block")
             self.at = start
-            self._fill = 0
             self._sha = None
 
-    def room(self) -> memoryview:
-        """Where the next bytes go, at most a sector, at least one byte until the image is complete.
+    def copy(self, body, end: int):
+        """Generator: bytes from `at` up to `end` go from a body to flash, a step per flash operation.
 
-        Allocates only where a sector is partly filled.
-        """
-        fill = self._fill
-        if fill & (_SECTOR - 1) == 0 and self.size - self.at >= _SECTOR:
-            return self._sectors[fill // _SECTOR]
-        return self._view[fill : fill + min(_SECTOR - fill % _SECTOR, self.size - self.at)]
+        This is the way of all bytes: it allocates nothing but one hash and its digest per 64 KiB,
+        and views where a sector is not filled at once.
 
-    def advance(self, n: int) -> None:
-        """Take over `n` bytes that were put into `room()`; then call `step()` until it is False."""
-        self._fill += n
-        self.at += n
-
-    def step(self) -> bool:
-        """Do what the bytes given so far allow, one flash operation at most; False: nothing is left.
-
+        Args:
+            body: readinto(view) puts bytes there and says how many. Where it raises OSError or puts
+                none, lost(what it raised or returned) gives the exception to be raised, or None to
+                try again after the next step.
+            end: `wanted()` names it.
         Raises ImageError `image-format`, `wrong-chip`, `digest-mismatch`, and what `on_head` raises.
         """
-        if not self._fill or (self._fill < self._unit and self.at < self.size):
-            return False
-        return next(self._steps)
+        device = self._device
+        slot = self._slot
+        scratch, tail, front = slot.sector, slot.tail, slot.front
+        data = self._buffer
+        view = whole = self._view
+        pieces = self._pieces
+        readinto = body.readinto
+        at = self.at
+        fill = at % _SECTOR
+        while at < end:
+            block = at // _BLOCK
+            state = self._state[block]
+            sha = self._sha or hashlib.sha256()
+            limit = min(end, (block + 1) * _BLOCK)
+            while at < limit:
+                room = whole
+                if fill or limit - at < _SECTOR:
+                    room = view[fill : fill + min(_SECTOR - fill, limit - at)]
+                try:
+                    n = readinto(room)
+                except OSError as e:
+                    raise body.lost(e)
+                if not n:
+                    wrong = body.lost(n)
+                    if wrong:
+                        raise wrong
+                    yield
+                    continue
+                at += n
+                fill += n
+                self.at = at
+                if fill < _SECTOR and at < self.size:
+                    continue
+                if state != _RIGHT:
+                    index = (at - 1) // _SECTOR
+                    sha.update(data if fill == _SECTOR else view[:fill])
+                    if not self._begun:
+                        self._accept(index == 0, fill)
+                    if fill < _SECTOR:
+                        self._pad(fill)
+                    same = blank = False
+                    if state == _WRONG:
+                        device.readblocks(index, scratch)
+                        same = scratch == data
+                        blank = scratch[0] == 0xFF and tail == front
+                    if not same:
+                        if not blank:
+                            device.ioctl(_ERASE, index)
+                            yield
+                        if not pieces:
+                            device.writeblocks(index, data, 0)
+                        for piece in range(len(pieces)):
+                            device.writeblocks(index, pieces[piece], piece * _PIECE)
+                            yield
+                fill = 0
+                yield
+            self._sha = sha
+            if at % _BLOCK == 0 or at == self.size:
+                self._end_block(block, state)
 
     def write(self, buf) -> None:
-        """Take bytes in any chunking, without a pause. Raises as `step`; ImageError `size-mismatch`."""
-        view = memoryview(buf)
-        if len(view) > self.size - self.at:
-            extra = len(view) - (self.size - self.at)
-            raise error("size-mismatch", "%d bytes more than signed" % extra)
-        while len(view):
-            room = self.room()
-            n = min(len(room), len(view))
-            room[:n] = view[:n]
-            view = view[n:]
-            self.advance(n)
-            while self.step():
-                pass
+        """Take bytes in any chunking, without a pause. Raises as `copy`; ImageError `size-mismatch`."""
+        left = self.size - self.at
+        if len(buf) > left:
+            raise error("size-mismatch", "%d bytes more than signed" % (len(buf) - left))
+        for _ in self.copy(_Pushed(buf), self.at + len(buf)):
+            pass
 
     def erase_ahead(self, blank):
         """Generator, a step per block: erase what will be written, 64 KiB in one operation.
 
-        For a buffer of 4096 bytes, once the first sector was written. Leaves the first block, the
-        one in progress and a short last one to sector erases.
+        Once the first sector was written. Leaves the first block, the one in progress and a short
+        last one to sector erases.
 
         Args:
             blank: 65536 bytes of 0xFF, borrowed until the end.
         """
         for index in range(1, self.size // BLOCK):
-            if self._is_to_erase(index):
+            if self._is_to_erase(index, _PER_BLOCK):
                 self._device.writeblocks(index * _PER_BLOCK, blank)
                 self._state[index] = _WRONG
                 yield
 
     def needs_erase_ahead(self) -> bool:
-        """Is there a block that `erase_ahead` would erase? Reads until it found one."""
-        if self._unit == BLOCK:
-            return False  # writes erase as fast
+        """Is there a block that `erase_ahead` would erase? Looks at the first sector of each."""
         for index in range(1, self.size // BLOCK):
-            if self._is_to_erase(index):
+            if self._is_to_erase(index, 1):
                 return True
         return False
-
-    def _is_to_erase(self, index: int) -> bool:
-        state = self._state[index]
-        if self.at // BLOCK == index and self.at % BLOCK:
-            return False  # in progress
-        return state == _DOUBTFUL or (state == _WRONG and not self._slot.is_blank_block(index))
 
     def prove(self):
         """Generator, a step per sector: the slot's SHA-256 is the signed one, the header from RAM.
@@ -250,73 +277,37 @@ class SlotWriter:
 
     # Writing
 
-    def _run(self):
-        # One turn of the loop per buffer of bytes; each flash operation ends with a yield of True.
-        device = self._device
-        slot = self._slot
-        scratch = slot.sector
-        sectors = self._sectors
-        pieces = self._pieces
-        per_sector = len(pieces) // len(sectors)
-        while True:
-            start = self.at - self._fill
-            block = start // _BLOCK
-            state = self._state[block]
-            if state != _RIGHT:
-                if start == 0:
-                    self._check_head()
-                self._hash(block)
-                if not self._begun:
-                    self._begin(start == 0)
-                first = start // _SECTOR
-                count = self._pad()
-                changed = dirty = cost = 0  # changed, dirty: a bit for each sector
-                for k in range(count):
-                    if state != _DOUBTFUL:
-                        device.readblocks(first + k, scratch)
-                        if scratch == sectors[k]:
-                            continue
-                    changed |= 1 << k
-                    cost += _PROGRAM_MS
-                    if state == _DOUBTFUL or not slot.is_blank():
-                        dirty |= 1 << k
-                        cost += _ERASE_MS
-                if cost > _WHOLE_BLOCK_MS and count == _PER_BLOCK:
-                    device.writeblocks(first, self._buffer)
-                    yield True
-                    changed = 0
-                k = 0
-                while changed >> k:
-                    if changed >> k & 1:
-                        if dirty >> k & 1:
-                            device.ioctl(_ERASE, first + k)
-                            yield True
-                        for piece in range(k * per_sector, (k + 1) * per_sector):
-                            at = piece % per_sector * (_SECTOR // per_sector)
-                            device.writeblocks(first + k, pieces[piece], at)
-                            yield True
-                    k += 1
-                if self.at % _BLOCK == 0 or self.at == self.size:
-                    self._state[block] = _RIGHT
-            self._fill = 0
-            yield False
+    def _is_to_erase(self, index: int, sectors: int) -> bool:
+        state = self._state[index]
+        if self.at // BLOCK == index and self.at % BLOCK:
+            return False  # in progress
+        first = index * _PER_BLOCK
+        return state == _DOUBTFUL or (
+            state == _WRONG and not self._slot.are_blank(first, first + sectors)
+        )
 
-    def _check_head(self) -> None:
-        if self._fill < HEAD_SIZE:
-            raise error("image-format", "%d bytes are no image" % self._fill)
-        check_head(self._view, self._release.chip_id)
+    def _end_block(self, block: int, state: int) -> None:
+        # All bytes of a block went into the hash.
+        sha, self._sha = self._sha, None
+        if state != _RIGHT and sha and sha.digest()[:DIGEST] != self._slot.signed(block):
+            raise error("digest-mismatch", "block %d is not what was signed" % block)
+        self._state[block] = _RIGHT
 
-    def _begin(self, from_buffer: bool) -> None:
-        # Before anything else the header goes, even where its block is right: no mixture may look
-        # like an image. Clearing bits is one short operation; after a cut the header is not one.
+    def _accept(self, from_buffer: bool, fill: int) -> None:
+        # The head of the image, in the buffer or (its block is right) in flash. Before anything else
+        # the slot's header goes: no mixture may look like an image. Clearing bits is one short
+        # operation; after a cut the header is not one.
         slot = self._slot
         blank = slot.read_head() == BLANK_HEADER
         data = self._view
-        if not from_buffer:
+        if from_buffer:
+            if fill < HEAD_SIZE:
+                raise error("image-format", "%d bytes are no image" % fill)
+        else:
             data = slot.view
             self._device.readblocks(0, data)
             data[:HEADER] = slot.first()
-            check_head(data, self._release.chip_id)
+        check_head(data, self._release.chip_id)
         slot.head = bytes(data[:HEADER])
         if self._on_head:
             self._on_head(slot.head)
@@ -328,22 +319,28 @@ class SlotWriter:
                 self._device.writeblocks(0, data, 0)
         self._begun = True
 
-    def _hash(self, block: int) -> None:
-        sha = self._sha or hashlib.sha256()
-        fill = self._fill
-        sha.update(self._buffer if fill == self._unit else self._view[:fill])
-        self._sha = sha
-        if self.at % _BLOCK == 0 or self.at == self.size:
-            if sha.digest()[:DIGEST] != self._slot.signed(block):
-                raise error("digest-mismatch", "block %d is not what was signed" % block)
-            self._sha = None
-
-    def _pad(self) -> int:
+    def _pad(self, fill: int) -> int:
         # Sectors in the buffer, the last one filled up with 0xFF.
-        fill = self._fill
         if fill % _SECTOR == 0:
             return fill // _SECTOR
         count = fill // _SECTOR + 1
         for at in range(fill, count * _SECTOR):
             self._buffer[at] = 0xFF
         return count
+
+
+class _Pushed:
+    # Bytes that somebody gives, as a body.
+
+    def __init__(self, buf) -> None:
+        self._view = memoryview(buf)
+        self._at = 0
+
+    def readinto(self, room) -> int:
+        at = self._at
+        self._at = at + len(room)
+        room[:] = self._view[at : self._at]
+        return len(room)
+
+    def lost(self, what):
+        return what

@@ -5,7 +5,7 @@ Layer 4. A body knows its size before its first byte and never gives more or les
 
 from micropython import const
 
-from .errors import SourceError, error
+from .errors import OtaError, SourceError, error
 from .http import LINE_LIMIT, Head, Url, request
 from .net import Network, link_error
 
@@ -22,43 +22,45 @@ class Body:
             also when a part was asked for.
         size: bytes that come.
         total: bytes of the whole file.
+        readinto: the stream's own readinto(buf); whoever calls it asks for no more than `size` bytes
+            in all, calls `lost` where none came, and says by `taken` how many did.
     """
 
     def __init__(self, stream, head: Head) -> None:
-        self._stream = stream
-        self._readinto = stream.readinto  # bound once: nothing is allocated per block
-        self._left = head.length
+        self.readinto = stream.readinto  # no layer between: nothing is spent per block
         self.size = head.length
         self.start = head.start
         self.total = head.length if head.total < 0 else head.total
+        self._left = head.length
 
-    def readinto(self, buf) -> int:
-        """Bytes put into `buf`, at least one; 0 only after the last. Allocates a view at the end only.
-
-        Raises SourceError `short-body`, `timeout`, `link-lost`.
-        """
-        if len(buf) > self._left:
-            if not self._left:
-                return 0
-            buf = memoryview(buf)[: self._left]
-        try:
-            n = self._readinto(buf)
-        except OSError as e:
-            raise link_error("link-lost", "while reading", e)
-        if not n:
-            if n is None:
-                raise _silent()
-            raise error("short-body", "%d of %d bytes missing" % (self._left, self.size))
+    def taken(self, n: int) -> None:
+        """`n` more bytes were read."""
         self._left -= n
-        return n
+
+    def lost(self, what) -> OtaError:
+        """The error for what `readinto` raised or returned: SourceError `short-body`, `timeout`,
+        `link-lost`.
+        """
+        if what is None:
+            return _silent()
+        if what == 0:
+            return error("short-body", "the connection ended before its %d bytes" % self.size)
+        return link_error("link-lost", "while reading", what)
 
     def read(self) -> bytes:
-        """All of it at once; the caller has looked at `size`."""
+        """All of it at once; the caller has looked at `size`. Raises what `lost` gives."""
         data = bytearray(self.size)
         view = memoryview(data)
         at = 0
         while at < self.size:
-            at += self.readinto(view[at:])
+            try:
+                n = self.readinto(view[at:])
+            except OSError as e:
+                raise self.lost(e)
+            if not n:
+                raise self.lost(n)
+            at += n
+        self._left = 0
         return bytes(data)
 
     def is_read(self) -> bool:

@@ -254,26 +254,28 @@ class Updater:
         def on_head(head):
             self._begin(found, release, index, head)
 
-        writer = SlotWriter(device, release, self._buffer(split), on_head, split)
+        writer = self._writer(device, release, on_head, split)
         _drive(writer.survey(head, journal.state == WRITING), feed)
         if writer.wanted():
             self._pump(release, writer, journal, progress, feed, split)
         _drive(writer.prove(), feed)
         writer.seal()
 
-    def _buffer(self, split: bool) -> bytearray:
-        # The largest object of an update. It may be taken from the memory that TLS needs: look after.
+    def _writer(self, device, release: Manifest, on_head, split: bool) -> SlotWriter:
+        # Its buffer may be taken from the memory that TLS needs: look after allocating.
         gc.collect()
         if not split and self._port.largest_block():
             try:
                 buffer = bytearray(BLOCK)
                 if self._port.largest_block() >= _TLS_NEEDS:
-                    return buffer
+                    from .wide import WideWriter
+
+                    return WideWriter(device, release, buffer, on_head)
                 del buffer
             except MemoryError:
                 pass
             gc.collect()
-        return bytearray(SECTOR)
+        return SlotWriter(device, release, on_head, split)
 
     def _pump(
         self, release: Manifest, writer: SlotWriter, journal: Journal, progress, feed, split
@@ -309,20 +311,16 @@ class Updater:
     def _receive(
         self, body: Body, end: int, writer: SlotWriter, journal: Journal, progress, feed
     ) -> None:
-        # The loop that all bytes go through: it allocates nothing.
         size = writer.size
-        while writer.at < end:
-            n = body.readinto(writer.room())
-            if not n:
-                return
-            writer.advance(n)
-            while writer.step():
-                if feed:
-                    feed()
+        start = writer.at
+        for _ in writer.copy(body, min(end, body.start + body.size)):
+            if feed:
+                feed()
             if progress and progress(writer.at, size) is False:
                 journal.end(CANCELLED, "at %d of %d bytes" % (writer.at, size))
                 save_journal(self._port, journal)
                 raise error("cancelled", "at %d of %d bytes" % (writer.at, size))
+        body.taken(writer.at - start)
 
     def _erase_ahead(self, writer: SlotWriter, feed) -> None:
         gc.collect()

@@ -11,7 +11,7 @@ LIBRARY = Path(__file__).parents[2] / "lib" / "ota"
 ORDER = [
     ["errors"],
     ["strict", "otadata", "rsa", "image", "jws", "trust", "manifest", "journal"],
-    ["reader", "slot"],
+    ["reader", "slot", "wide"],
     ["chip", "port", "files", "config", "receipt", "memory"],
     ["http", "net", "source"],
     ["situation", "trial", "start"],

@@ -10,7 +10,7 @@ from ota.manifest import BLOCK
 from ota.reader import SECTOR
 from ota.slot import SlotWriter
 from ota.source import Body
-from ota.updater import Updater
+from ota.wide import WideWriter
 
 IMAGE = make_image(3 * BLOCK)
 RELEASE = make_release(IMAGE)
@@ -57,13 +57,23 @@ class Pump:
     """What gives a whole image to a writer. No closures: calls of those may allocate."""
 
     def __init__(self, fill, size=SECTOR, split=False, feed=None, progress=None):
-        self.writer = SlotWriter(QuietSlot(fill), RELEASE, bytearray(size), split=split)
+        slot = QuietSlot(fill)
+        self.writer = SlotWriter(slot, RELEASE, split=split)
+        if size == BLOCK:
+            self.writer = WideWriter(slot, RELEASE, bytearray(BLOCK))
         self.body = body_of(0, len(IMAGE))
         self.feed = feed
         self.progress = progress
+        self.steps = self.writer.copy(self.body, len(IMAGE))
 
     def until(self, end):
-        Updater._receive(None, self.body, end, self.writer, None, self.progress, self.feed)
+        for _ in self.steps:
+            if self.feed:
+                self.feed()
+            if self.progress:
+                self.progress(self.writer.at, len(IMAGE))
+            if self.writer.at >= end:
+                return
 
     def run(self):
         """All sectors but the first, and those at the ends of blocks, with the heap locked."""
@@ -74,6 +84,7 @@ class Pump:
             if writer.at < last:
                 locked(self.until, last)
             self.until(min(writer.at + 2 * SECTOR, len(IMAGE)))
+        run(self.steps)
         run(writer.prove())
         assert writer.wanted() is None
 

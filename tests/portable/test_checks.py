@@ -313,17 +313,20 @@ def test_a_head_that_ends_early_is_a_lost_link_and_closed():
     assert not stream.is_open
 
 
-def test_a_body_is_never_longer_than_announced():
-    buf = bytearray(8)
-    body = Body(Stream((), b"12345678"), head_of_length(5))
-    assert body.readinto(buf) == 5
-    assert bytes(buf) == b"12345\x00\x00\x00"
-    assert body.readinto(buf) == 0
+def test_a_body_that_breaks_off_says_how():
+    for body, code in ((b"1234", "short-body"), (None, "timeout")):
+        assert code_of(Body(Stream((), body), head_of_length(5)).read) == code
+    body = Body(Stream((), b"12345"), head_of_length(5))
+    assert body.lost(OSError(104, "reset")).code == "link-lost"
+    assert body.lost(OSError(110, "slow")).code == "timeout"
 
 
-def test_a_stream_that_gives_nothing_in_time_is_a_time_out():
-    body = Body(Stream((), None), head_of_length(5))
-    assert code_of(body.readinto, bytearray(8)) == "timeout"
+def test_a_body_knows_when_it_was_read():
+    body = Body(Stream((), b"12345678"), head_of_length(8))
+    body.taken(3)
+    assert not body.is_read()
+    body.taken(5)
+    assert body.is_read()
 
 
 # A slot

@@ -1,10 +1,13 @@
 """The slot writer: any chunking, header last, nothing erased that is right, nothing half valid."""
 
+import io
+
 from fakes import PowerCut, RamSlot, code_of, make_image, make_release, raises, run
 
 from ota.manifest import BLOCK
 from ota.reader import SECTOR
 from ota.slot import SlotWriter
+from ota.wide import WideWriter
 
 IMAGE = make_image(70000)
 RELEASE = make_release(IMAGE)
@@ -14,7 +17,7 @@ def write_all(
     slot, image=IMAGE, release=RELEASE, chunk=4096, head=b"", interrupted=False, size=SECTOR
 ):
     """One attempt: only what is wanted is given, in any chunking; `size` of the buffer."""
-    writer = SlotWriter(slot, release, bytearray(size))
+    writer = writer_of(slot, size, release)
     run(writer.survey(head, interrupted))
     wanted = writer.wanted()
     while wanted and wanted[0] < len(image):
@@ -24,6 +27,23 @@ def write_all(
         wanted = writer.wanted()
     run(writer.prove())
     writer.seal()
+
+
+def writer_of(slot, size=SECTOR, release=RELEASE, on_head=None):
+    """A writer with a buffer of this size."""
+    if size == BLOCK:
+        return WideWriter(slot, release, bytearray(BLOCK), on_head)
+    return SlotWriter(slot, release, on_head)
+
+
+class Feed:
+    """A body of these bytes."""
+
+    def __init__(self, data):
+        self.readinto = io.BytesIO(data).readinto
+
+    def lost(self, what):
+        return AssertionError("more was asked for than there is")
 
 
 def holds(slot, image=IMAGE):
@@ -105,7 +125,7 @@ def test_the_head_is_told_before_the_first_erase():
         told.append((bytes(head), len(slot.log)))
 
     for size in (SECTOR, BLOCK):
-        writer = SlotWriter(slot, RELEASE, bytearray(size), on_head)
+        writer = writer_of(slot, size, RELEASE, on_head)
         run(writer.survey())
         writer.write(IMAGE)
         assert told.pop() == (IMAGE[:16], 0)
@@ -265,7 +285,7 @@ def test_with_64_kib_a_corrupt_block_is_refused_before_anything_of_it_is_erased(
     bad = bytearray(IMAGE)
     bad[60000] ^= 1
     slot = RamSlot(fill=b"\x00")
-    writer = SlotWriter(slot, RELEASE, bytearray(BLOCK))
+    writer = writer_of(slot, BLOCK)
     assert code_of(writer.write, bytes(bad)) == "digest-mismatch"
     assert slot.log == []
 
@@ -317,7 +337,7 @@ def test_nothing_is_erased_ahead_in_a_blank_slot_or_with_64_kib():
     image = make_image(4 * BLOCK)
     assert not SlotWriter(RamSlot(5 * BLOCK), make_release(image)).needs_erase_ahead()
     dirty = RamSlot(5 * BLOCK, fill=b"\x0f")
-    assert not SlotWriter(dirty, make_release(image), bytearray(BLOCK)).needs_erase_ahead()
+    assert not writer_of(dirty, BLOCK, make_release(image)).needs_erase_ahead()
     assert dirty.log == []
 
 
@@ -352,22 +372,62 @@ def test_a_step_is_one_flash_operation_and_in_split_mode_at_most_1_kib():
         writer = SlotWriter(slot, RELEASE, split=split)
         writer.write(IMAGE[:SECTOR])
         slot.log.clear()
-        writer.room()[:] = IMAGE[SECTOR : 2 * SECTOR]
-        writer.advance(SECTOR)
         steps = []
-        while writer.step():
+        for _ in writer.copy(Feed(IMAGE[SECTOR:]), 2 * SECTOR):
             steps.append(slot.log[:])
             slot.log.clear()
         assert slot.log == []
         assert steps[0] == [("erase", SECTOR, SECTOR)]
         assert [n for step in steps[1:] for _, _, n in step] == sizes
-        assert [len(step) for step in steps] == [1] * len(steps)
+        assert max([len(step) for step in steps]) == 1
+
+
+def test_with_64_kib_too_a_step_is_one_flash_operation():
+    slot = RamSlot(fill=b"\x0f")
+    writer = writer_of(slot, BLOCK)
+    writer.write(IMAGE[:BLOCK])
+    slot.log.clear()
+    for _ in writer.copy(Feed(IMAGE[BLOCK:]), len(IMAGE)):
+        assert len(slot.log) <= 1
+        slot.log.clear()
+    assert slot.log == []
+
+
+def test_a_stream_that_has_nothing_yet_costs_a_step_and_no_byte():
+    class Slow:
+        def __init__(self):
+            self.file = io.BytesIO(IMAGE)
+            self.waits = 0
+
+        def readinto(self, buf):
+            self.waits += 1
+            return None if self.waits % 2 else self.file.readinto(buf)
+
+        def lost(self, what):
+            return what  # None: try again
+
+    slot = RamSlot()
+    writer = SlotWriter(slot, RELEASE)
+    run(writer.copy(Slow(), len(IMAGE)))
+    run(writer.prove())
+    writer.seal()
+    assert holds(slot)
+
+
+def test_a_stream_that_ends_is_gone_on_with_by_another():
+    slot = RamSlot()
+    writer = SlotWriter(slot, RELEASE)
+    run(writer.copy(Feed(IMAGE[:7000]), 7000))
+    assert writer.wanted() == (7000, len(IMAGE))
+    run(writer.copy(Feed(IMAGE[7000:]), len(IMAGE)))
+    run(writer.prove())
+    writer.seal()
+    assert holds(slot)
 
 
 def test_nothing_is_done_before_a_buffer_is_full():
     for size in (SECTOR, BLOCK):
         slot = RamSlot(fill=b"\x0f")
-        writer = SlotWriter(slot, RELEASE, bytearray(size))
+        writer = writer_of(slot, size)
         writer.write(IMAGE[: size - 1])
-        assert not writer.step()
         assert slot.log == []
