@@ -184,7 +184,9 @@ class SlotWriter:
                     index = (at - 1) // _SECTOR
                     sha.update(data if fill == _SECTOR else view[:fill])
                     if not self._begun:
-                        self._accept(index == 0, fill)
+                        yield from self._accept(index == 0, fill)
+                    if index == 0:
+                        view[:HEADER] = BLANK_HEADER
                     if fill < _SECTOR:
                         self._pad(fill)
                     same = blank = False
@@ -230,12 +232,9 @@ class SlotWriter:
                 self._state[index] = _WRONG
                 yield
 
-    def needs_erase_ahead(self) -> bool:
-        """Is there a block that `erase_ahead` would erase? Looks at the first sector of each."""
-        for index in range(1, self.size // BLOCK):
-            if self._is_to_erase(index, 1):
-                return True
-        return False
+    def count_to_erase(self) -> int:
+        """How many blocks `erase_ahead` would erase, by the first sector of each."""
+        return sum([self._is_to_erase(index, 1) for index in range(1, self.size // BLOCK)])
 
     def prove(self):
         """Generator, a step per sector: the slot's SHA-256 is the signed one, the header from RAM.
@@ -293,10 +292,10 @@ class SlotWriter:
             raise error("digest-mismatch", "block %d is not what was signed" % block)
         self._state[block] = _RIGHT
 
-    def _accept(self, from_buffer: bool, fill: int) -> None:
-        # The head of the image, in the buffer or (its block is right) in flash. Before anything else
-        # the slot's header goes: no mixture may look like an image. Clearing bits is one short
-        # operation; after a cut the header is not one.
+    def _accept(self, from_buffer: bool, fill: int):
+        # Generator, a step per flash operation: the head of the image, in the buffer or (its block is
+        # right) in flash. Before anything else the slot's header goes: no mixture may look like an
+        # image. Clearing bits is one short operation; after a cut the header is not one.
         slot = self._slot
         blank = slot.read_head() == BLANK_HEADER
         data = self._view
@@ -311,12 +310,15 @@ class SlotWriter:
         slot.head = bytes(data[:HEADER])
         if self._on_head:
             self._on_head(slot.head)
-        data[:HEADER] = BLANK_HEADER
         if not blank:
             self._device.writeblocks(0, bytes(HEADER), 0)
+            yield
             if not from_buffer:
+                data[:HEADER] = BLANK_HEADER
                 self._device.ioctl(_ERASE, 0)
+                yield
                 self._device.writeblocks(0, data, 0)
+                yield
         self._begun = True
 
     def _pad(self, fill: int) -> int:

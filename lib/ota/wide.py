@@ -9,7 +9,7 @@ import hashlib
 from micropython import const
 
 from .manifest import Manifest
-from .reader import SECTOR
+from .reader import BLANK_HEADER, HEADER, SECTOR
 from .slot import DOUBTFUL, RIGHT, WRONG, SlotWriter
 
 _SECTOR = const(4096)  # the compiler folds constants with an underscore
@@ -33,9 +33,9 @@ class WideWriter(SlotWriter):
         starts = range(0, _BLOCK, _SECTOR)
         self._sectors = [self._view[start : start + SECTOR] for start in starts]
 
-    def needs_erase_ahead(self) -> bool:
-        """No: writing erases as fast."""
-        return False
+    def count_to_erase(self) -> int:
+        """None: writing erases as fast."""
+        return 0
 
     def copy(self, body, end: int):
         """As `SlotWriter.copy`, with a step per 4 KiB that came, too."""
@@ -73,7 +73,9 @@ class WideWriter(SlotWriter):
             self._sha = hashlib.sha256(self._view[:fill])
             self._end_block(block, state)
             if not self._begun:
-                self._accept(block == 0, fill)
+                yield from self._accept(block == 0, fill)
+            if block == 0:
+                self._view[:HEADER] = BLANK_HEADER
             count = self._pad(fill)
             first = block * _PER_BLOCK
             if count == _PER_BLOCK and (state == DOUBTFUL or self._is_faster_at_once(first)):

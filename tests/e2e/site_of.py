@@ -52,9 +52,9 @@ class Site:
         fields = {"product": PRODUCT, "board": BOARD, "timeout_s": 2, **config}
         return {"/ota.json": json.dumps(fields).encode(), "/ota_trust.json": self.trust}
 
-    def device(self, folder: Path, **config) -> Virtual:
-        """A board of this publisher in this process, switched on."""
-        v = Virtual(folder)
+    def device(self, folder: Path, settings: dict | None = None, **config) -> Virtual:
+        """A board of this publisher in this process, switched on; `settings` of the board model."""
+        v = Virtual(folder, **(settings or {}))
         for name, data in self.files(**config).items():
             (v.root / name[1:]).write_bytes(data)
         v.power_on()

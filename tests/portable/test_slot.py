@@ -267,6 +267,21 @@ def test_bytes_of_right_blocks_may_pass_and_touch_nothing():
     assert sorted({at // BLOCK for _, at, _ in slot.log}) == [0, 2]
 
 
+def test_a_header_that_comes_twice_is_still_programmed_last():
+    for size in (SECTOR, BLOCK):
+        slot = RamSlot(fill=b"\x0f")
+        writer = writer_of(slot, size)
+        writer.write(IMAGE[:BLOCK])
+        writer.seek(0)  # a server without ranges begins again
+        writer._state[0] = 0  # as where a cut left the block wrong
+        writer.write(IMAGE[:BLOCK])
+        assert slot.data[:16].count(b"\xff") == 16
+        writer.write(IMAGE[BLOCK:])
+        run(writer.prove())
+        writer.seal()
+        assert holds(slot)
+
+
 def test_a_position_inside_a_block_is_the_callers_mistake():
     raises(ValueError, SlotWriter(RamSlot(), RELEASE).seek, 5000)
 
@@ -319,13 +334,13 @@ def test_erasing_ahead_takes_whole_blocks_but_the_first_and_a_short_last():
     writer = SlotWriter(slot, make_release(image))
     run(writer.survey())
     writer.write(image[:SECTOR])
-    assert writer.needs_erase_ahead()
+    assert writer.count_to_erase() == 3
     slot.log.clear()
     run(writer.erase_ahead(b"\xff" * BLOCK))
     assert [op for op in slot.log if op[0] == "erase"] == [
         ("erase", block * BLOCK, BLOCK) for block in (1, 2, 3)
     ]
-    assert not writer.needs_erase_ahead()
+    assert writer.count_to_erase() == 0
     writer.write(image[SECTOR:])
     run(writer.prove())
     writer.seal()
@@ -335,9 +350,9 @@ def test_erasing_ahead_takes_whole_blocks_but_the_first_and_a_short_last():
 
 def test_nothing_is_erased_ahead_in_a_blank_slot_or_with_64_kib():
     image = make_image(4 * BLOCK)
-    assert not SlotWriter(RamSlot(5 * BLOCK), make_release(image)).needs_erase_ahead()
+    assert SlotWriter(RamSlot(5 * BLOCK), make_release(image)).count_to_erase() == 0
     dirty = RamSlot(5 * BLOCK, fill=b"\x0f")
-    assert not writer_of(dirty, BLOCK, make_release(image)).needs_erase_ahead()
+    assert writer_of(dirty, BLOCK, make_release(image)).count_to_erase() == 0
     assert dirty.log == []
 
 

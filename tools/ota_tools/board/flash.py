@@ -15,10 +15,15 @@ from pathlib import Path
 SECTOR = 4096
 BLOCK = 65536
 
-# Milliseconds, typical values of the data sheets of 4 MB chips used on ESP32 modules.
-ERASE_SECTOR_MS = 45.0
-ERASE_BLOCK_MS = 150.0
-PROGRAM_MS_PER_KIB = 2.5
+TIMES = {
+    # kind, bytes: milliseconds, typical values of the data sheets of 4 MB chips on ESP32 modules.
+    ("erase", SECTOR): 45.0,
+    ("erase", BLOCK): 150.0,
+    ("program", 1024): 2.5,
+}
+"""All that ESP-IDF does to flash: it erases 64 KiB where that much is asked for in one call from an
+aligned address, else 4 KiB, nothing between (esp_flash_erase_region); it programs any length.
+"""
 
 
 class PowerCut(BaseException):
@@ -41,8 +46,8 @@ class Operation:
     def ms(self) -> float:
         """Modelled duration."""
         if self.kind == "program":
-            return PROGRAM_MS_PER_KIB * self.size / 1024
-        return ERASE_BLOCK_MS if self.size == BLOCK else ERASE_SECTOR_MS
+            return TIMES["program", 1024] * self.size / 1024
+        return TIMES["erase", self.size]
 
 
 class Flash:

@@ -1,0 +1,309 @@
+"""What an update moves and what it costs the flash: counted by the server and by the board's model."""
+
+import hashlib
+import itertools
+import json
+import subprocess
+import time
+
+import pytest
+from fakes import manifest_fields
+from site_of import Liar, Site, image_of, signed, updater
+
+from ota import wide
+from ota.errors import OtaError
+from ota_tools import resources
+from ota_tools.board import interpreter
+from ota_tools.board.flash import BLOCK, SECTOR, TIMES, Operation
+
+PLAIN = 28672  # an ESP32 without PSRAM: not enough left beside a buffer of 64 KiB
+LARGE = 110592
+IMAGE = image_of(5, 16 * BLOCK)
+
+
+def operations(v, slot: str = "ota_1") -> list[Operation]:
+    part = v.board.table.find(slot)
+    return [o for o in v.board.flash.operations if part.offset <= o.address < part.end]
+
+
+def payloads(site: Site, count: int) -> list[tuple[str | None, int]]:
+    """Range and bytes of each answer with a part of an image; the server notes them afterwards."""
+    until = time.monotonic() + 2
+    while True:
+        answers = [r for r in site.server.requests if r.path.endswith(".bin")]
+        if len(answers) >= count or time.monotonic() > until:
+            return [(r.range, r.bytes_sent) for r in answers]
+        time.sleep(0.01)
+
+
+def dirty(site, tmp_path, largest: int = PLAIN, fill: bytes = b"\x0f"):
+    """A board whose next slot holds something else."""
+    v = site.device(tmp_path / "b", {"idf_largest": largest})
+    v.put("ota_1", fill * (17 * BLOCK))
+    return v
+
+
+def download(v, **how) -> None:
+    u = updater(v)
+    release = u.check()
+    v.board.flash.operations.clear()
+    u.download(release, **how)
+
+
+def holds(v, image: bytes) -> bool:
+    part = v.board.table.find("ota_1")
+    return v.board.flash.read(part.offset, len(image)) == image
+
+
+def naive_ms(image: bytes) -> float:
+    """What it costs to erase and program every sector by itself."""
+    sectors = (len(image) + SECTOR - 1) // SECTOR
+    each = Operation("erase", 0, SECTOR).ms + Operation("program", 0, SECTOR).ms
+    return sectors * each
+
+
+def offer_from(site, server: Liar) -> None:
+    """Publish the image with a payload on another server."""
+    urls = [f"{server.url}/x.bin"]
+    payloads = [{"urls": urls, "encoding": "plain", "size": len(IMAGE)}]
+    fields = manifest_fields(IMAGE, payloads=payloads)
+    manifest = signed(site.signer, json.dumps(fields).encode())
+    (site.published / "virtual-esp32.manifest").write_bytes(manifest)
+
+
+# Bytes
+
+
+def test_an_update_moves_only_the_blocks_that_differ(site, tmp_path):
+    v = site.device(tmp_path / "b")
+    v.put("ota_1", IMAGE)
+    changed = bytearray(IMAGE)
+    changed[3 * BLOCK + 100 : 3 * BLOCK + 200] = bytes(100)
+    site.publish(reseal(changed), "1.1")
+    download(v)
+    # one block in the middle, and the last one with checksum and digest
+    assert payloads(site, 2) == [
+        ("bytes=196608-262143", BLOCK),
+        (
+            f"bytes={(len(IMAGE) - 1) // BLOCK * BLOCK}-{len(IMAGE) - 1}",
+            (len(IMAGE) - 1) % BLOCK + 1,
+        ),
+    ]
+    assert holds(v, reseal(changed))
+    touched = {(o.address - v.board.table.find("ota_1").offset) // BLOCK for o in operations(v)}
+    assert touched == {0, 3, (len(IMAGE) - 1) // BLOCK}  # 0: the header goes first, and comes last
+
+
+def test_a_few_blocks_are_not_worth_a_second_connection(site, tmp_path):
+    v = dirty(site, tmp_path)
+    v.put("ota_1", IMAGE)
+    part = v.board.table.find("ota_1")
+    for block in (2, 5, 9):
+        v.board.flash.load(part.offset + block * BLOCK, bytes(BLOCK))
+    site.publish(IMAGE, "1.1")
+    download(v)
+    assert [o.size for o in operations(v) if o.kind == "erase"] == [SECTOR] * (1 + 3 * 16)
+
+
+def test_the_same_image_moves_nothing_and_costs_no_flash_operation(site, tmp_path):
+    v = site.device(tmp_path / "b")
+    v.put("ota_1", IMAGE)
+    site.publish(IMAGE, "1.1")
+    download(v)
+    assert payloads(site, 0) == []
+    assert operations(v) == []
+
+
+def test_a_server_without_ranges_sends_all_and_only_what_differs_is_written(site, tmp_path):
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(IMAGE)
+    liar = Liar(site.paths, head + IMAGE)
+    v = site.device(tmp_path / "b")
+    v.put("ota_1", IMAGE)
+    part = v.board.table.find("ota_1")
+    v.board.flash.load(part.offset + 5 * BLOCK, bytes(100))
+    offer_from(site, liar)
+    download(v)
+    liar.close()
+    assert holds(v, IMAGE)
+    assert {(o.address - part.offset) // BLOCK for o in operations(v)} == {0, 5}
+
+
+def test_a_server_without_ranges_is_asked_twice_where_memory_is_borrowed(site, tmp_path):
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(IMAGE)
+    liar = Liar(site.paths, head + IMAGE)
+    v = dirty(site, tmp_path)
+    offer_from(site, liar)
+    download(v)
+    liar.close()
+    assert holds(v, IMAGE)
+    part = v.board.table.find("ota_1")
+    headers = [o.size for o in operations(v) if o.kind == "program" and o.address == part.offset]
+    assert headers == [16, SECTOR, 16]  # cleared, left blank, programmed
+
+
+def test_blocks_are_asked_for_over_one_connection(site, tmp_path):
+    v = site.device(tmp_path / "b")
+    v.put("ota_1", IMAGE)
+    part = v.board.table.find("ota_1")
+    for block in (2, 5, 9):
+        v.board.flash.load(part.offset + block * BLOCK, bytes(100))
+    site.publish(IMAGE, "1.1")
+    ports = []
+    opened = updater(v)
+    network = opened._network
+
+    def counted(trust):
+        made = network(trust)
+        connect = made.connect
+        made.connect = lambda url: ports.append(url.port) or connect(url)
+        return made
+
+    opened._network = counted
+    release = opened.check()
+    ports.clear()
+    opened.download(release)
+    assert len(payloads(site, 3)) == 3
+    assert len(ports) == 1
+
+
+# Flash
+
+
+def test_with_memory_for_64_kib_the_flash_takes_at_most_two_fifths_of_the_time(site, tmp_path):
+    v = dirty(site, tmp_path, LARGE)
+    site.publish(IMAGE, "1.1")
+    download(v)
+    assert holds(v, IMAGE)
+    assert sum(o.ms for o in operations(v)) <= 0.4 * naive_ms(IMAGE)
+
+
+def test_the_writer_decides_by_the_times_of_the_board():
+    assert wide._ERASE_MS == TIMES["erase", SECTOR]
+    assert wide._PROGRAM_MS == TIMES["program", 1024] * 4
+    assert wide._WHOLE_BLOCK_MS == TIMES["erase", BLOCK] + 64 * TIMES["program", 1024]
+
+
+def test_with_64_kib_borrowed_the_flash_takes_at_most_three_fifths_of_the_time(site, tmp_path):
+    v = dirty(site, tmp_path)
+    site.publish(IMAGE, "1.1")
+    download(v)
+    assert holds(v, IMAGE)
+    assert sum(o.ms for o in operations(v)) <= 0.6 * naive_ms(IMAGE)
+    # the server is asked for the head first, and again when the memory was given back
+    assert [asked for asked, _ in payloads(site, 2)] == [
+        "bytes=0-4095",
+        f"bytes=4096-{len(IMAGE) - 1}",
+    ]
+
+
+def test_nothing_is_borrowed_for_a_blank_slot(site, tmp_path):
+    v = site.device(tmp_path / "b", {"idf_largest": PLAIN})
+    site.publish(IMAGE, "1.1")
+    download(v)
+    assert holds(v, IMAGE)
+    assert [o for o in operations(v) if o.kind == "erase"] == []
+    assert payloads(site, 1) == [(None, len(IMAGE))]
+
+
+def test_an_application_that_must_not_stall_gets_short_steps(site, tmp_path):
+    v = dirty(site, tmp_path, LARGE)
+    site.publish(IMAGE, "1.1")
+    seen = []
+
+    def feed():
+        seen.append(sum(o.ms for o in operations(v)[sum(map(len, steps)) :]))
+        steps.append(operations(v)[sum(map(len, steps)) :])
+
+    steps: list[list[Operation]] = []
+    download(v, feed=feed, split=True)
+    assert holds(v, IMAGE)
+    assert max(map(len, steps)) == 1
+    assert max(seen) == Operation("erase", 0, SECTOR).ms
+    assert max(o.size for o in operations(v) if o.kind == "program") == 1024
+
+
+def test_a_watchdog_is_fed_after_every_flash_operation_and_while_reading_back(site, tmp_path):
+    site.publish(IMAGE, "1.1")
+    for largest in (PLAIN, LARGE):
+        v = dirty(site, tmp_path / str(largest), largest)
+        fed = []
+        download(v, feed=lambda v=v, fed=fed: fed.append(len(operations(v))))
+        gaps = [b - a for a, b in itertools.pairwise(fed)]
+        assert max(gaps) <= 2  # one, and the erase and the program inside one call of 64 KiB
+        assert fed.count(fed[-1]) >= len(IMAGE) // SECTOR  # while reading back nothing is written
+
+
+@pytest.mark.parametrize("largest", [PLAIN, LARGE])
+@pytest.mark.parametrize("wrong", ["missing", "short", "no image"])
+def test_nothing_is_erased_before_the_server_has_shown_the_head(site, tmp_path, largest, wrong):
+    v = dirty(site, tmp_path, largest)
+    payload = site.publish(IMAGE, "1.1").payload_path
+    if wrong == "missing":
+        payload.unlink()
+    elif wrong == "short":
+        payload.write_bytes(IMAGE[:-1])
+    else:
+        payload.write_bytes(b"<html>" + IMAGE[6:])
+    with pytest.raises(OtaError):
+        download(v)
+    assert operations(v) == []
+
+
+# Memory
+
+
+SCRIPT = """
+import micropython, sys
+sys.path.insert(0, {lib!r})
+from ota.http import Url
+from ota.net import Network
+from ota.source import Source
+
+class Clock:
+    def clock_is_set(self):
+        return True
+
+source = Source(Network(Clock(), [open({root!r}, "rb").read()], 5), "test")
+body = source.get(Url({url!r}))
+buf = bytearray(4096)
+
+
+def forty():
+    for _ in range(40):
+        body.readinto(buf)
+
+
+body.readinto(buf)
+micropython.heap_lock()
+forty()
+micropython.heap_unlock()
+source.close()
+print("quiet")
+"""
+
+
+def test_reading_from_a_tls_connection_allocates_nothing_in_the_python_heap(site, tmp_path):
+    (site.published / "x.bin").write_bytes(IMAGE)
+    script = tmp_path / "script.py"
+    script.write_text(
+        SCRIPT.format(
+            lib=str(resources.library_dir().parent),
+            root=str(site.paths.ca_der),
+            url=f"{site.server.url}/x.bin",
+        )
+    )
+    for vm in interpreter.legs().values():
+        done = subprocess.run(
+            [*vm.argv, str(script)], capture_output=True, text=True, timeout=60, check=False
+        )
+        assert done.stdout == "quiet\n", done.stdout + done.stderr
+
+
+def reseal(image: bytearray) -> bytes:
+    """The image with checksum and digest set right, one segment long as fakes.make_image makes it."""
+    data = bytearray(image[:-33])
+    checksum = 0xEF
+    for byte in image[32 : 32 + int.from_bytes(image[28:32], "little")]:
+        checksum ^= byte
+    data.append(checksum)
+    return bytes(data) + hashlib.sha256(data).digest()
