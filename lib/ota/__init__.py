@@ -4,28 +4,22 @@ The public names stand in one table and are imported on first use, so that a nor
 for what it calls. Nothing here touches hardware.
 """
 
+from micropython import const
+
 __version__ = "0.1.0"
 
-# public name -> module that has it. No module bears the name of a public function: the import of
-# a submodule would replace the function here.
-_PUBLIC = {
-    "boot": "start",
-    "self_test": "trial",
-    "confirm": "trial",
-    "rollback": "trial",
-    "reset": "trial",
-    "Updater": "updater",
-    "status": "health",
-    "history": "memory",
-    "forget": "memory",
-    "OtaError": "errors",
-    "SourceError": "errors",
-    "ImageError": "errors",
-    "SignatureError": "errors",
-    "SlotError": "errors",
-}
+# A module and the public names that it has. No module bears the name of a public function: the
+# import of a submodule would replace the function here. Text takes less memory than a dict.
+_PUBLIC = (
+    "start boot",
+    "trial self_test confirm rollback reset",
+    "updater Updater",
+    "health status",
+    "memory history forget",
+    "errors OtaError SourceError ImageError SignatureError SlotError",
+)
 
-TYPE_CHECKING = False
+TYPE_CHECKING = const(False)  # the device's compiler drops what stands below
 if TYPE_CHECKING:
     from .errors import ImageError as ImageError
     from .errors import OtaError as OtaError
@@ -44,7 +38,15 @@ if TYPE_CHECKING:
 
 
 def __getattr__(name: str) -> object:
-    if name not in _PUBLIC:
-        raise AttributeError(name)
-    module = __import__("ota." + _PUBLIC[name], None, None, (name,))
-    return getattr(module, name)
+    for row in _PUBLIC:
+        names = row.split(" ")
+        if name in names[1:]:
+            # Loading leaves garbage between what stays; collected late, it would split a small heap.
+            import gc
+
+            threshold = gc.threshold()
+            gc.threshold(4096)
+            module = __import__("ota." + names[0], None, None, (name,))
+            gc.threshold(threshold)
+            return getattr(module, name)
+    raise AttributeError(name)

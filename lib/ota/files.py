@@ -12,13 +12,14 @@ from .errors import error
 def read_file(path: str, limit: int) -> bytes:
     """The whole file, at most `limit` bytes. Raises SlotError `files`; a missing file gives b""."""
     try:
+        size = min(os.stat(path)[6], limit)  # reading allocates what is asked for
         with open(path, "rb") as file:
-            data = file.read(limit + 1)
+            data = file.read(size + 1)
     except OSError as e:
         if e.errno == 2:
             return b""
         raise error("files", "%s: %s" % (path, e))
-    if len(data) > limit:
+    if len(data) > size:
         raise error("files", "%s is longer than %d bytes" % (path, limit))
     return data
 

@@ -41,7 +41,7 @@ class Url:
             raise error("url", "no host name")
         for char in self.host:
             if not (char.isalpha() or char.isdigit() or char in ".-_"):
-                raise error("url", "a host name has letters, digits, dots and hyphens")
+                raise error("url", "a host name of other characters")
 
     def join(self, reference: str) -> "Url":
         """The URL that `reference` means here: absolute, from the root, or beside this path."""
@@ -130,19 +130,19 @@ class Head:
         name = name.lower()
         value = value.strip()
         if name == b"content-length":
-            if not whole or not value.isdigit() or len(value) > _LENGTH_DIGITS or self.length >= 0:
-                raise error("http-format", "Content-Length is not one number")
-            self.length = int(value)
+            if not whole or self.length >= 0 or _number(value) < 0:
+                raise error("http-format", "Content-Length")
+            self.length = _number(value)
         elif name == b"content-range":
             if not whole or self.total >= 0:
-                raise error("http-format", "Content-Range is not one range")
+                raise error("http-format", "Content-Range")
             self._range(value)
         elif name == b"connection" and value.lower() != b"keep-alive":
             self.keeps = False
         elif name == b"transfer-encoding":
-            raise error("http-format", "Transfer-Encoding is not supported")
+            raise error("http-format", "Transfer-Encoding")
         elif name == b"content-encoding" and value.lower() != b"identity":
-            raise error("http-format", "Content-Encoding, although identity was asked for")
+            raise error("http-format", "Content-Encoding")
 
     def _range(self, value: bytes) -> None:
         # bytes FIRST-LAST/SIZE, RFC 9110 section 14.4; an unknown size is of no use here. */SIZE
@@ -152,9 +152,12 @@ class Head:
         if span == b"*":
             return
         first, _, last = span.partition(b"-")
-        for number in (first, last, total):
-            if not number.isdigit() or len(number) > _LENGTH_DIGITS:
-                raise error("http-format", "Content-Range is not a range of bytes")
-        self.start, self.stop, self.total = int(first), int(last) + 1, int(total)
-        if unit.lower() != b"bytes" or not self.start < self.stop <= self.total:
-            raise error("http-format", "Content-Range is not a range of bytes")
+        numbers = [_number(text) for text in (first, last, total)]
+        self.start, self.stop, self.total = numbers[0], numbers[1] + 1, numbers[2]
+        if unit.lower() != b"bytes" or not 0 <= self.start < self.stop <= self.total:
+            raise error("http-format", "Content-Range")
+
+
+def _number(text: bytes) -> int:
+    # -1 for what is not a decimal number of a length that can be.
+    return int(text) if text.isdigit() and len(text) <= _LENGTH_DIGITS else -1

@@ -58,15 +58,13 @@ def check_head(head: bytes | bytearray | memoryview, chip_id: int) -> None:
     them apart. Raises ImageError `image-format` or `wrong-chip`.
     """
     if head[0] != _MAGIC or not 1 <= head[1] <= _MAX_SEGMENTS:
-        raise error(
-            "image-format", "not an ESP32 image: starts with %02x %02x" % (head[0], head[1])
-        )
+        raise error("image-format", "starts with %02x %02x" % (head[0], head[1]))
     (chip,) = struct.unpack_from("<H", head, 12)
     if chip != chip_id:
         raise error("wrong-chip", "image for chip id %d, this chip has %d" % (chip, chip_id))
     (magic,) = struct.unpack_from("<I", head, 32)
     if magic != DESCRIPTOR:
-        raise error("image-format", "no application descriptor: a bootloader or a merged file?")
+        raise error("image-format", "no descriptor: a bootloader or a merged file?")
     (length,) = struct.unpack_from("<I", head, 28)
     if length % 4 or length >= _MAX_SEGMENT:
         raise error("image-format", "first segment of %d bytes" % length)

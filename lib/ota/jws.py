@@ -30,7 +30,7 @@ def split(envelope: bytes, limit: int):
         limit: most bytes of payload.
     Raises ImageError `envelope-format`.
     """
-    end = envelope[: HEADER_LIMIT + 1].find(b"\n")
+    end = envelope.find(b"\n", 0, HEADER_LIMIT + 1)
     if end < 0:
         raise error("envelope-format", "no first line within %d bytes" % HEADER_LIMIT)
     payload = memoryview(envelope)[end + 1 :]
@@ -99,12 +99,12 @@ def _entries(line: bytes) -> list:
     kids = set()
     for entry in list_field(fields, "signatures", dict, _SIGNATURES):
         if len(entry) != 2:
-            raise Malformed("a signature has exactly protected and signature")
+            raise Malformed("a signature has protected, signature")
         protected = text_field(entry, "protected", 1, _PROTECTED_LIMIT)
         signature = b64url_decode(text_field(entry, "signature", 1, 1024))
         header = loads(b64url_decode(protected), _PROTECTED_LIMIT)
         if len(header) != 3:
-            raise Malformed("a protected header has exactly alg, kid and typ")
+            raise Malformed("a protected header has alg, kid, typ")
         for name in ("alg", "kid", "typ"):
             text_field(header, name, 1, 64)
         if header["kid"] in kids:

@@ -67,7 +67,7 @@ class Manifest:
         self.blocks = b64url_decode(field(image, "blocks", str))
         self.payloads = [_payload(entry) for entry in list_field(fields, "payloads", dict, 8)]
         if self.sequence < 1 or self.chip_id > 0xFFFF or not self.payloads:
-            raise Malformed("sequence or chip_id out of range, or no payloads")
+            raise Malformed("sequence, chip_id or payloads")
         if self.size < 1 or len(self.blocks) != DIGEST * ((self.size + BLOCK - 1) // BLOCK):
             raise Malformed(
                 "%d bytes of block digests for %d bytes" % (len(self.blocks), self.size)

@@ -32,14 +32,12 @@ class Network:
         self._context = tls.SSLContext(tls.PROTOCOL_TLS_CLIENT)
         self._context.verify_mode = tls.CERT_REQUIRED  # type: ignore[attr-defined]
         if not roots:
-            raise error(
-                "config", "no TLS root certificate, neither configured nor in the trust store"
-            )
+            raise error("config", "no TLS root configured or in the trust store")
         for root in roots:
             try:
                 self._context.load_verify_locations(root)
             except (ValueError, OSError) as e:
-                raise error("config", "a TLS root certificate cannot be read: %s" % e)
+                raise error("config", "a TLS root that cannot be read: %s" % e)
 
     def connect(self, url: Url):
         """A TLS stream to the host of `url`: readinto, readline, write, close.
@@ -64,7 +62,7 @@ class Network:
         except ValueError as e:
             sock.close()
             if not self._port.clock_is_set():
-                raise error("clock-not-set", "the certificate's dates cannot be judged")
+                raise error("clock-not-set", "certificate dates cannot be judged")
             raise error("tls-verify", "%s: %s" % (url.authority(), str(e).strip()))
         except OSError as e:
             sock.close()

@@ -41,7 +41,7 @@ class Port(Chip):
         """
         found = self.find_slots()
         if len(found) < 2 or sorted(found) != list(range(len(found))):
-            raise error("no-slots", "OTA slots in the partition table: %s" % sorted(found))
+            raise error("no-slots", "OTA slots: %s" % sorted(found))
         return [found[index] for index in range(len(found))]
 
     def chip_id(self) -> int:

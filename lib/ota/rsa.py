@@ -2,7 +2,7 @@
 
 Layer 1, pure: digest, modulus and signature in, True or False out; nothing is raised for bad input.
 Public exponent 65537, MGF1 with SHA-256, salt of exactly 32 bytes. Source: RFC 8017 sections 8.1.2
-and 9.1.2. The work is one `pow`; the rest allocates about 3 KiB.
+and 9.1.2. The work is one `pow`.
 """
 
 import hashlib
@@ -33,20 +33,26 @@ def verify(n: int, digest: bytes, signature: bytes) -> bool:
     encoded = pow(s, _EXPONENT, n).to_bytes(KEY_SIZE, "big")
     if encoded[KEY_SIZE - 1] != 0xBC or encoded[0] & 0x80:
         return False
-    h = encoded[_DB : _DB + _HASH]
-    db = bytearray(_unmask(encoded, h))
-    db[0] &= 0x7F
-    if db[:_PADDING].count(b"\x00") != _PADDING or db[_PADDING] != 1:
-        return False
+    # MGF1 over the hash gives the mask; below it stand zeros, a one, and the salt.
+    salt = bytearray(_HASH)
+    seed = bytearray(_HASH + 4)
+    seed[:_HASH] = encoded[_DB : _DB + _HASH]
+    for at in range(0, _DB, _HASH):
+        seed[_HASH + 3] = at // _HASH
+        mask = hashlib.sha256(seed).digest()
+        if 0 < at < _PADDING - _HASH:
+            if encoded[at : at + _HASH] != mask:
+                return False
+            continue
+        for i in range(at, min(at + _HASH, _DB)):
+            byte = encoded[i] ^ mask[i - at]
+            if i == 0:
+                byte &= 0x7F
+            if i > _PADDING:
+                salt[i - _PADDING - 1] = byte
+            elif byte != (i == _PADDING):
+                return False
     sha = hashlib.sha256(b"\x00" * 8)
     sha.update(digest)
-    sha.update(db[_PADDING + 1 :])
-    return sha.digest() == h
-
-
-def _unmask(encoded: bytes, seed: bytes) -> bytes:
-    mask = b""
-    for counter in range((_DB + _HASH - 1) // _HASH):
-        mask += hashlib.sha256(seed + counter.to_bytes(4, "big")).digest()
-    masked = int.from_bytes(encoded[:_DB], "big")
-    return (masked ^ int.from_bytes(mask[:_DB], "big")).to_bytes(_DB, "big")
+    sha.update(salt)
+    return sha.digest() == seed[:_HASH]

@@ -22,14 +22,10 @@ _PIECE = const(1024)  # bytes programmed in one step for those who must not stal
 _ERASE = const(6)  # ioctl of a block device: erase one block
 
 # What is known of a block.
-WRONG = const(0)
-RIGHT = const(1)
-DOUBTFUL = const(2)
-"""A cut may have left bits that read right today only."""
-
 _WRONG = const(0)
 _RIGHT = const(1)
-_DOUBTFUL = const(2)
+_DOUBTFUL = const(2)  # a cut may have left bits that read right today only
+_BLANK = const(3)  # wrong, and erased a moment ago
 
 
 class SlotWriter:
@@ -154,6 +150,7 @@ class SlotWriter:
         view = whole = self._view
         pieces = self._pieces
         readinto = body.readinto
+        begun = self._begun
         at = self.at
         fill = at % _SECTOR
         while at < end:
@@ -183,26 +180,29 @@ class SlotWriter:
                 if state != _RIGHT:
                     index = (at - 1) // _SECTOR
                     sha.update(data if fill == _SECTOR else view[:fill])
-                    if not self._begun:
+                    if not begun:
                         yield from self._accept(index == 0, fill)
+                        begun = True
                     if index == 0:
                         view[:HEADER] = BLANK_HEADER
                     if fill < _SECTOR:
                         self._pad(fill)
-                    same = blank = False
                     if state == _WRONG:
                         device.readblocks(index, scratch)
-                        same = scratch == data
-                        blank = scratch[0] == 0xFF and tail == front
-                    if not same:
+                    if state != _WRONG or scratch != data:
+                        if state == _WRONG:
+                            blank = scratch[0] == 0xFF and tail == front
+                        else:
+                            blank = state == _BLANK
                         if not blank:
                             device.ioctl(_ERASE, index)
                             yield
-                        if not pieces:
+                        if pieces:
+                            for piece in range(len(pieces)):
+                                device.writeblocks(index, pieces[piece], piece * _PIECE)
+                                yield
+                        else:
                             device.writeblocks(index, data, 0)
-                        for piece in range(len(pieces)):
-                            device.writeblocks(index, pieces[piece], piece * _PIECE)
-                            yield
                 fill = 0
                 yield
             self._sha = sha
@@ -229,7 +229,7 @@ class SlotWriter:
         for index in range(1, self.size // BLOCK):
             if self._is_to_erase(index, _PER_BLOCK):
                 self._device.writeblocks(index * _PER_BLOCK, blank)
-                self._state[index] = _WRONG
+                self._state[index] = _BLANK
                 yield
 
     def count_to_erase(self) -> int:
@@ -251,8 +251,8 @@ class SlotWriter:
         for index in range(len(self._state)):
             right, _ = yield from self._slot.look(index)
             if not right:
-                raise error("readback", "the flash does not hold block %d as written" % index)
-        raise error("digest-mismatch", "the image is not the one that was signed")
+                raise error("readback", "block %d is not as written" % index)
+        raise error("digest-mismatch", "not the image that was signed")
 
     def seal(self) -> None:
         """Program the header and read it again: from here on the slot holds an image.

@@ -44,7 +44,7 @@ class Body:
         if what is None:
             return _silent()
         if what == 0:
-            return error("short-body", "the connection ended before its %d bytes" % self.size)
+            return error("short-body", "ended before its %d bytes" % self.size)
         return link_error("link-lost", "while reading", what)
 
     def read(self) -> bytes:

@@ -148,7 +148,7 @@ def _name(buf, at: int, names: set) -> int:
     end = _string(buf, start)
     name = bytes(buf[start : end - 1])
     if not 1 <= len(name) <= _NAME or b"\\" in name or name in names:
-        raise Malformed("empty, long, escaped or repeated name at %d" % at)
+        raise Malformed("bad or repeated name at %d" % at)
     names.add(name)
     at = _space(buf, end)
     if buf[at : at + 1] != b":":
@@ -166,7 +166,7 @@ def _string(buf, at: int) -> int:
             break
         if byte == 0x5C:
             at = _escape(buf, at)
-    raise Malformed("string not closed, or a byte outside 0x20-0x7e, at %d" % at)
+    raise Malformed("bad byte or end of a string at %d" % at)
 
 
 def _escape(buf, at: int) -> int:
@@ -181,7 +181,7 @@ def _escape(buf, at: int) -> int:
             raise Malformed("bad escape at %d" % at)
         code = code << 4 | digit
     if at + 5 > len(buf) or code < 0x20 or 0xD800 <= code < 0xE000:
-        raise Malformed("escape of a control character or surrogate at %d" % at)
+        raise Malformed("escape that is not allowed at %d" % at)
     return at + 5
 
 

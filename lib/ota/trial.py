@@ -243,7 +243,7 @@ def _finish_confirm(port: Port, journal: Journal) -> None:
     port.mark_valid()
     found = Situation(port)
     if found.state != VALID or found.selected != found.running:
-        raise error("not-confirmed", "otadata record is not VALID after the mark")
+        raise error("not-confirmed", "not VALID after the mark")
     _close_confirm(port, journal)
 
 
@@ -263,7 +263,7 @@ def _leave(port: Port, outcome: int, reason: str, final: bool) -> None:
     found = Situation(port)
     journal = found.journal
     if found.action != ON_TRIAL and not found.can_return():
-        raise error("no-rollback", "the other slot is not one that the bootloader would take")
+        raise error("no-rollback", "the bootloader would not take the other slot")
     if not found.on_trial():
         _adopt_running(port, found)
     journal.tries += 1

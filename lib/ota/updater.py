@@ -28,6 +28,7 @@ from .trust import LIMIT as TRUST_LIMIT
 from .trust import Trust, load
 
 _TLS_NEEDS = const(49152)  # bytes in one piece that TLS wants of the ESP-IDF heap
+_GARBAGE = const(4096)  # bytes
 _WORTH_BORROWING = const(4)  # blocks: each saves 0.4 s, and it takes a second connection
 
 _running = False  # one download at a time, whoever asks
@@ -43,6 +44,8 @@ class Updater:
     def __init__(self, config: Config, port: "Port | None" = None) -> None:
         self._config = config
         self._port = port or Port()
+        self._progress = None
+        self._feed = None
         self.reason = ""
 
     @classmethod
@@ -60,6 +63,9 @@ class Updater:
 
         Raises SourceError, ImageError, SignatureError, SlotError `config`, `trust-store`.
         """
+        return _thrifty(self._check)
+
+    def _check(self) -> "Manifest | None":
         trust = self._trust()
         release = self._fetch_manifest(trust)
         found = Situation(self._port)
@@ -116,8 +122,10 @@ class Updater:
         release.plain()
         self._port.check_file_system()
         _running = True
+        self._progress = progress
+        self._feed = feed
         try:
-            self._fill(release, found, index, device, progress, feed, split)
+            _thrifty(self._fill, release, found, index, device, split)
         except OSError as e:
             raise error("flash", "slot %d: %s" % (index, e))
         finally:
@@ -131,9 +139,10 @@ class Updater:
         """
         device = self._next(self._permitted(release))[1]
         writer = SlotWriter(device, release)
+        self._feed = feed
         try:
             writer.adopt()
-            _drive(writer.prove(), feed)
+            self._drive(writer.prove())
         except OSError as e:
             raise error("flash", "slot: %s" % e)
         self._select(release)
@@ -205,7 +214,7 @@ class Updater:
     def _manifest_url(self, trust: Trust) -> Url:
         url = self._config.manifest_url or (trust.manifest_urls or [""])[0]
         if not url:
-            raise error("config", "no manifest_url, neither configured nor in the trust store")
+            raise error("config", "no manifest_url configured or in the trust store")
         return Url(url)
 
     def _source(self, trust: Trust) -> Source:
@@ -221,12 +230,14 @@ class Updater:
         finally:
             source.close()
         role = trust.release
-        return parse(bytes(verify(envelope, MANIFEST, LIMIT, role.keys, role.threshold)))
+        payload = bytes(verify(envelope, MANIFEST, LIMIT, role.keys, role.threshold))
+        del envelope  # memory for what is read out of it
+        return parse(payload)
 
     def _permitted(self, release: Manifest) -> Situation:
         found = Situation(self._port)
         if found.on_trial():
-            raise error("trial-running", "the running image is unconfirmed: confirm it first")
+            raise error("trial-running", "confirm the running image first")
         if found.journal.is_refused(release.sha256, release.sequence):
             raise error("refused", "%s failed here before" % release.version)
         if not is_newer(release, self._highest(found)):
@@ -245,9 +256,7 @@ class Updater:
         index = (found.running + 1) % len(found.slots)
         return index, found.slots[index]
 
-    def _fill(
-        self, release: Manifest, found: Situation, index: int, device, progress, feed, split
-    ) -> None:
+    def _fill(self, release: Manifest, found: Situation, index: int, device, split: bool) -> None:
         journal = found.journal
         known = journal.is_about(release.sha256, release.sequence)
         head = journal.head if known else b""
@@ -255,11 +264,12 @@ class Updater:
         def on_head(head):
             self._begin(found, release, index, head)
 
+        trust = self._trust()  # before the buffers: each needs memory for itself
         writer = self._writer(device, release, on_head, split)
-        _drive(writer.survey(head, journal.state == WRITING), feed)
+        self._drive(writer.survey(head, journal.state == WRITING))
         if writer.wanted():
-            self._pump(release, writer, journal, progress, feed, split)
-        _drive(writer.prove(), feed)
+            self._pump(release, trust, writer, journal, split)
+        self._drive(writer.prove())
         writer.seal()
 
     def _writer(self, device, release: Manifest, on_head, split: bool) -> SlotWriter:
@@ -279,9 +289,8 @@ class Updater:
         return SlotWriter(device, release, on_head, split)
 
     def _pump(
-        self, release: Manifest, writer: SlotWriter, journal: Journal, progress, feed, split
+        self, release: Manifest, trust: Trust, writer: SlotWriter, journal: Journal, split: bool
     ) -> None:
-        trust = self._trust()
         payload = release.plain()
         url = self._manifest_url(trust).join(payload.urls[0])
         source = self._source(trust)
@@ -300,18 +309,17 @@ class Updater:
                 writer.seek(body.start)
                 if body.size == body.total and not ahead:
                     end = release.size  # ranges are not served: all of it comes
-                self._receive(body, end, writer, journal, progress, feed)
+                self._receive(body, end, writer, journal)
                 if ahead:
                     source.close()  # TLS needs the memory
-                    self._erase_ahead(writer, feed)
+                    self._erase_ahead(writer)
                     ahead = False
                 run = writer.wanted()
         finally:
             source.close()
 
-    def _receive(
-        self, body: Body, end: int, writer: SlotWriter, journal: Journal, progress, feed
-    ) -> None:
+    def _receive(self, body: Body, end: int, writer: SlotWriter, journal: Journal) -> None:
+        feed, progress = self._feed, self._progress
         size = writer.size
         start = writer.at
         for _ in writer.copy(body, min(end, body.start + body.size)):
@@ -323,18 +331,27 @@ class Updater:
                 raise error("cancelled", "at %d of %d bytes" % (writer.at, size))
         body.taken(writer.at - start)
 
-    def _erase_ahead(self, writer: SlotWriter, feed) -> None:
+    def _erase_ahead(self, writer: SlotWriter) -> None:
         gc.collect()
         try:
             blank = b"\xff" * BLOCK
         except MemoryError:
             return  # sector by sector, then
-        _drive(writer.erase_ahead(blank), feed)
+        self._drive(writer.erase_ahead(blank))
         del blank
         gc.collect()
 
+    def _drive(self, steps) -> None:
+        for _ in steps:
+            if self._feed:
+                self._feed()
 
-def _drive(steps, feed) -> None:
-    for _ in steps:
-        if feed:
-            feed()
+
+def _thrifty(call, *args):
+    # Garbage that is spread wide before it is collected would split a small heap.
+    threshold = gc.threshold()
+    gc.threshold(_GARBAGE)
+    try:
+        return call(*args)
+    finally:
+        gc.threshold(threshold)

@@ -10,11 +10,14 @@ from micropython import const
 
 from .manifest import Manifest
 from .reader import BLANK_HEADER, HEADER, SECTOR
-from .slot import DOUBTFUL, RIGHT, WRONG, SlotWriter
+from .slot import SlotWriter
 
 _SECTOR = const(4096)  # the compiler folds constants with an underscore
 _BLOCK = const(65536)
 _PER_BLOCK = const(16)
+_WRONG = const(0)  # what is known of a block, as in `slot`
+_RIGHT = const(1)
+_DOUBTFUL = const(2)
 _ERASE = const(6)  # ioctl of a block device: erase one block
 
 # Typical milliseconds of 4 MB chips (data sheets; the table of the virtual board): what one 64 KiB
@@ -68,7 +71,7 @@ class WideWriter(SlotWriter):
                 yield
             if at % _BLOCK and at < self.size:
                 return
-            if state == RIGHT:
+            if state == _RIGHT:
                 continue
             self._sha = hashlib.sha256(self._view[:fill])
             self._end_block(block, state)
@@ -78,16 +81,16 @@ class WideWriter(SlotWriter):
                 self._view[:HEADER] = BLANK_HEADER
             count = self._pad(fill)
             first = block * _PER_BLOCK
-            if count == _PER_BLOCK and (state == DOUBTFUL or self._is_faster_at_once(first)):
+            if count == _PER_BLOCK and (state == _DOUBTFUL or self._is_faster_at_once(first)):
                 device.writeblocks(first, self._buffer)
                 yield
                 continue
             for k in range(count):
-                if state == WRONG:
+                if state == _WRONG:
                     device.readblocks(first + k, slot.sector)
                     if slot.sector == sectors[k]:
                         continue
-                if state == DOUBTFUL or not slot.is_blank():
+                if state == _DOUBTFUL or not slot.is_blank():
                     device.ioctl(_ERASE, first + k)
                     yield
                 device.writeblocks(first + k, sectors[k], 0)

@@ -9,6 +9,7 @@ import rich_click as click
 
 from ota_tools import certificates, firmware, keys
 from ota_tools import trust as trust_store
+from ota_tools.cli_bench import bench
 from ota_tools.cli_board import board
 from ota_tools.failures import Failure, Refused, Usage
 from ota_tools.terminal import (
@@ -28,6 +29,7 @@ click.rich_click.COMMAND_GROUPS = {
         {"name": "Make", "commands": ["keygen", "trust", "release", "inspect"]},
         {"name": "Publish", "commands": ["serve"]},
         {"name": "Try", "commands": ["demo", "board"]},
+        {"name": "Prove", "commands": ["bench"]},
     ]
 }
 
@@ -35,7 +37,7 @@ click.rich_click.COMMAND_GROUPS = {
 def main() -> None:
     """Run the command; a Failure becomes one line and its exit code, an OSError that names a file too."""
     try:
-        cli.main(standalone_mode=False)
+        cli.main(prog_name="ota", standalone_mode=False)
         sys.stdout.flush()
     except BrokenPipeError:
         # Whoever read has seen enough; what is still buffered must not complain at the exit.
@@ -64,6 +66,7 @@ def cli() -> None:
     """
 
 
+cli.add_command(bench)
 cli.add_command(board)
 
 

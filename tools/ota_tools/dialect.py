@@ -5,6 +5,7 @@ original: `tls` verifies, and its streams have the few calls that both interpret
 """
 
 import errno
+import gc
 import socket
 import ssl
 import sys
@@ -14,7 +15,7 @@ from typing import Any
 
 
 def install() -> None:
-    """Make `micropython` and `tls` importable, give `time` its ticks. Harmless when repeated."""
+    """Make `micropython` and `tls` importable, give `time` its ticks and `gc` its threshold. Harmless when repeated."""
     if "micropython" not in sys.modules:
         micropython: Any = types.ModuleType("micropython")
         micropython.const = lambda value: value
@@ -25,6 +26,9 @@ def install() -> None:
         tls.PROTOCOL_TLS_CLIENT = ssl.PROTOCOL_TLS_CLIENT
         tls.CERT_REQUIRED = ssl.CERT_REQUIRED
         sys.modules["tls"] = tls
+    collector: Any = gc
+    if not hasattr(collector, "threshold"):
+        collector.threshold = lambda *amount: -1  # CPython counts objects, not bytes
     clock: Any = time
     if not hasattr(clock, "ticks_ms"):
         clock.ticks_ms = lambda: time.monotonic_ns() // 1_000_000

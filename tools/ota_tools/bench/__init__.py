@@ -1,0 +1,1 @@
+"""`ota bench`: what the library costs, beside the least that is possible and the nearest peer."""

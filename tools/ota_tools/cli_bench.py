@@ -1,0 +1,127 @@
+"""The command `ota bench`: what the library costs, and whether a change made it cost more."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import rich_click as click
+from rich.console import Console
+
+from ota_tools.failures import Refused, Usage
+from ota_tools.terminal import PATH, as_json_option, console
+
+if TYPE_CHECKING:
+    from ota_tools.bench.context import Bench
+
+LIMITS = Path("tests/bench-limits.json")
+
+
+@click.command()
+@as_json_option
+@click.option("--only", metavar="N,N", default="", help="Only these goals.")
+@click.option("--quick", is_flag=True, help="Fewer repetitions: a look, no figures to publish.")
+@click.option(
+    "--report", type=PATH, metavar="FOLDER", help="Write performance.md and its plots there."
+)
+@click.option("--limits", type=PATH, metavar="FILE", help="Only the gate: compare with this file.")
+@click.option(
+    "--write-limits", is_flag=True, help=f"Measure the gate and write --limits, else {LIMITS}."
+)
+def bench(
+    as_json: bool,
+    only: str,
+    quick: bool,
+    report: Path | None,
+    limits: Path | None,
+    write_limits: bool,
+) -> None:
+    """Measure the library beside the least that is possible and the nearest peer.
+
+    13 goals, each beside its reference on this machine: time, instructions, heap, flash, size. The real
+    library runs on the real MicroPython VM, over plain HTTP from loopback, into RAM. Times and ratios
+    are of the 64-bit VM; heap and instructions of the one with 32-bit words, as on the chip. A goal
+    that cannot be measured is null, never met.
+
+    \b
+    Example:  ota bench                                     all goals, about a minute
+              ota bench --only 5,13                         two of them
+              ota bench --report docs                       docs/performance.md, with plots
+              ota bench --limits tests/bench-limits.json    the gate: is anything worse?
+              ota bench --write-limits                      accept what is: commit the file
+
+    The gate compares what has no noise (bytes on the wire, allocations, sizes, flash operations, least
+    heap, instructions) with the most that is allowed. Exit code 1, and one line for each number that is
+    over. It needs no network. Instructions need valgrind: apt-get install valgrind.
+    """
+    from ota_tools.bench.context import Bench
+
+    numbers = _numbers(only)
+    if (limits or write_limits) and (numbers or report or as_json):
+        raise Usage("--limits and --write-limits go alone: the gate measures what it measures")
+    if report:
+        from ota_tools.bench import plots
+
+        plots.check()
+    err = Console(stderr=True, highlight=False)
+
+    def say(text: str) -> None:
+        err.print(text, style="dim", markup=False)
+
+    with Bench(quick or bool(limits) or write_limits, say) as scene:
+        if limits or write_limits:
+            _gate(scene, limits or LIMITS, write_limits)
+        else:
+            _goals(scene, numbers, as_json, report)
+
+
+def _numbers(only: str) -> list[int]:
+    from ota_tools.bench.goals import select
+
+    try:
+        numbers = [int(word) for word in only.split(",") if word.strip()]
+        select(numbers)
+    except ValueError as e:
+        raise Usage(f"--only {only}: {e}") from e
+    return numbers
+
+
+def _gate(scene: "Bench", path: Path, write: bool) -> None:
+    from ota_tools.bench import limits
+
+    allowed = {} if write else limits.read(path)
+    found = limits.measure(scene)
+    if write:
+        limits.write(path, limits.with_headroom(found))
+        console.print(f"{path}: {len(found)} limits")
+        return
+    lines = limits.compare(found, allowed)
+    for line in lines:
+        console.print(line, markup=False, soft_wrap=True)
+    if lines:
+        raise Refused(f"{len(lines)} of {len(found)} numbers are not within {path}")
+    console.print(f"[green]All {len(found)} numbers are within[/green] {path}.")
+
+
+def _goals(scene: "Bench", numbers: list[int], as_json: bool, report: Path | None) -> None:
+    from ota_tools.bench import goals
+    from ota_tools.bench import report as reports
+
+    pairs = []
+    for goal in goals.select(numbers):
+        scene.say(f"goal {goal.number}: {goal.name}")
+        pairs.append((goal, goals.run(goal, scene)))
+    curve = None
+    if report or not numbers:
+        from ota_tools.bench.wall import by_size
+
+        curve = by_size(scene)
+    run = reports.as_object(pairs, scene, curve)
+    if as_json:
+        print(json.dumps(run, indent=1, ensure_ascii=False))
+    else:
+        console.print(reports.table(run))
+        for line in ["", *reports.notes(run)]:
+            console.print(line, markup=False, style="dim")
+    if report:
+        for path in reports.write(report, run):
+            scene.say(f"wrote {path}")
