@@ -82,24 +82,24 @@ class SlotWriter:
         if not (head or interrupted or slot.read_head() != BLANK_HEADER):
             return
         wrong = -1
-        erased = -1  # the last blank one before any that is not: a cut erase may have left it
-        written = False
+        erased = dirty = -1  # between them erasing ahead was cut: the last blank one, the next one
         for index in range(len(state)):
             right, blank = yield from self._slot.look(index)
             if right:
                 state[index] = _RIGHT
             elif wrong < 0:
                 wrong = index
-            elif blank and not written:
-                erased = index
-            else:
-                written = True
+            elif dirty < 0:
+                if blank:
+                    erased = index
+                else:
+                    dirty = index
             if interrupted and not (right or head):
                 state[index] = _DOUBTFUL
-        if interrupted and wrong >= 0:
-            state[wrong] = _DOUBTFUL
-            if erased >= 0:
-                state[erased] = _DOUBTFUL
+        if interrupted:
+            for index in (wrong, erased, dirty):
+                if index >= 0:
+                    state[index] = _DOUBTFUL
         if wrong < 0:
             slot.head = slot.first()
 
@@ -127,6 +127,8 @@ class SlotWriter:
         if start != self.at:
             if start % BLOCK:
                 raise ValueError("not the start of a block")
+            if self.at % BLOCK and self._state[self.at // BLOCK] == _BLANK:
+                self._state[self.at // BLOCK] = _WRONG  # it was begun
             self.at = start
             self._sha = None
 
@@ -184,7 +186,7 @@ class SlotWriter:
                         yield from self._accept(index == 0, fill)
                         begun = True
                     if index == 0:
-                        view[:HEADER] = BLANK_HEADER
+                        self._blank_header()
                     if fill < _SECTOR:
                         self._pad(fill)
                     if state == _WRONG:
@@ -320,6 +322,10 @@ class SlotWriter:
                 self._device.writeblocks(0, data, 0)
                 yield
         self._begun = True
+
+    def _blank_header(self) -> None:
+        for at in range(HEADER):
+            self._buffer[at] = 0xFF
 
     def _pad(self, fill: int) -> int:
         # Sectors in the buffer, the last one filled up with 0xFF.

@@ -95,6 +95,7 @@ class Source:
             except SourceError as e:
                 # The server may have closed a connection that was kept; a fresh one will tell.
                 if e.code not in ("link-lost", "timeout"):
+                    self.close()
                     raise
         self.close()
         stream = self._network.connect(url)

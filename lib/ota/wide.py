@@ -9,7 +9,7 @@ import hashlib
 from micropython import const
 
 from .manifest import Manifest
-from .reader import BLANK_HEADER, HEADER, SECTOR
+from .reader import SECTOR
 from .slot import SlotWriter
 
 _SECTOR = const(4096)  # the compiler folds constants with an underscore
@@ -78,7 +78,7 @@ class WideWriter(SlotWriter):
             if not self._begun:
                 yield from self._accept(block == 0, fill)
             if block == 0:
-                self._view[:HEADER] = BLANK_HEADER
+                self._blank_header()
             count = self._pad(fill)
             first = block * _PER_BLOCK
             if count == _PER_BLOCK and (state == _DOUBTFUL or self._is_faster_at_once(first)):

@@ -1,11 +1,13 @@
 """Boot, trial, confirm, rollback: each row of the state table, on the board's model."""
 
 import hashlib
+import sys
 import time
 
 import pytest
 from virtual import BLANK, FACTORY_OTA_TABLE, FACTORY_TABLE, IMAGE_A, IMAGE_B, Virtual
 
+import ota
 from ota import journal as jr
 from ota import otadata, start, trial
 from ota.errors import OtaError, error
@@ -684,3 +686,37 @@ def test_where_the_journal_keeps_its_state_is_where_start_looks(v):
         assert jr.encode(journal)[start._STATE] == state
     assert start._ACTIVATED == jr.ACTIVATED
     assert start._RECORD == jr.SIZE
+
+
+def test_a_trial_is_not_ordinary_even_without_a_journal(v):
+    start_trial(v)
+    v.esp32.NVS("ota").erase_key("journal")
+    assert not start.is_settled(v.port())
+
+
+def test_a_confirmed_image_beside_the_running_one_is_not_ordinary(v):
+    v.set_entries(otadata.encode(1, otadata.VALID), otadata.encode(2, otadata.VALID))
+    v.reset()
+    assert v.running() == "ota_0" and v.selected() == "ota_1"
+    assert not start.is_settled(v.port())
+
+
+def test_records_that_are_not_valid_are_not_ordinary(v):
+    broken = otadata.encode(5, otadata.VALID)[:28] + bytes(4)
+    v.set_entries(broken, broken)
+    v.reset()
+    assert not start.is_settled(v.port())
+
+
+def test_the_code_of_an_ordinary_start_leaves_the_memory(v, monkeypatch):
+    names = ("start", "chip", "otadata")
+    for name in names:  # put back at the end, whatever is gone then
+        module = sys.modules[f"ota.{name}"]
+        monkeypatch.setitem(sys.modules, f"ota.{name}", module)
+        monkeypatch.setattr(ota, name, module)
+    assert boot(v) == 0
+    assert all(f"ota.{name}" in sys.modules for name in names)  # somebody uses the library
+    port = v.port()
+    monkeypatch.delitem(sys.modules, "ota.port")
+    start.boot(port=port)
+    assert not [name for name in names if f"ota.{name}" in sys.modules or hasattr(ota, name)]

@@ -1,15 +1,18 @@
 """Checks that no other test holds, found by tests/mutants.py: port, net, slot, situation, trial."""
 
 from fakes import RamSlot, code_of, make_image, make_release, read_data, run, scratch
+from test_source import Connection, outcome, part, whole
 
 import ota.net
 import ota.trial
+import ota.updater
 from ota.config import Config
 from ota.errors import error
 from ota.health import status
 from ota.http import Head, Url
 from ota.journal import (
     ACTIVATED,
+    CANCELLED,
     CONFIRMED,
     CONFIRMING,
     NONE,
@@ -20,6 +23,7 @@ from ota.journal import (
     decode,
     encode,
 )
+from ota.manifest import BLOCK
 from ota.memory import save_journal
 from ota.net import Network, link_error
 from ota.otadata import ABORTED, NEW, PENDING_VERIFY, UNDEFINED, VALID, active, seq_of
@@ -707,3 +711,212 @@ def test_the_only_record_is_not_dropped():
     asked = Desk(Shelf(0, BLANK, entry(2, NEW)), IMAGE)
     asked.install(asked.release)
     assert asked.shelf.log == ["select"]
+
+
+# Where the payload comes from
+
+
+class Site:
+    """A network with one server that has this file.
+
+    Attributes:
+        parts: it serves ranges; otherwise always the whole file.
+        most: bytes of a part, whatever was asked for.
+        missing: it has no file at all.
+        asked: the ranges, "" for everything.
+        open, connections: that are open now, that there were.
+    """
+
+    def __init__(self, file):
+        self.file = file
+        self.parts = True
+        self.most = len(file)
+        self.missing = False
+        self.asked = []
+        self.open = 0
+        self.connections = 0
+
+    def connect(self, url):
+        self.connections += 1
+        self.open += 1
+        return Line(self, self.connections)
+
+
+class Line(Connection):
+    """A TLS stream to `Site`."""
+
+    def write(self, data):
+        site = self.server
+        asked = ""
+        for line in data.decode().split("\r\n"):
+            if line.startswith("Range: bytes="):
+                asked = line[13:]
+        site.asked.append(asked)
+        if site.missing:
+            self.rest = b"HTTP/1.1 404 X\r\nContent-Length: 0\r\n\r\n"
+        elif asked and site.parts:
+            first, last = [int(number) for number in asked.split("-")]
+            end = min(last + 1, first + site.most)
+            self.rest = part(first, end, site.file[first:end], len(site.file))
+        else:
+            self.rest = whole(site.file)
+        return len(data)
+
+
+class Watched(RamSlot):
+    """A slot that notes how many connections are open while 64 KiB are erased."""
+
+    def _erase(self, at, size):
+        if size == BLOCK:
+            self.seen.append(self.site.open)
+        RamSlot._erase(self, at, size)
+
+
+class Depot(Desk):
+    """An updater whose payload comes from a `Site`, into a slot full of something else."""
+
+    def __init__(self, image):
+        super().__init__(Shelf(0, OLD, BLANK), image)
+        self.site = Site(image)
+        self.slot = Watched(len(image) + BLOCK & -4096, b"\x0f")
+        self.slot.site = self.site
+        self.slot.seen = []
+        self.shelf.parts[1] = self.slot
+
+    def _source(self, trust):
+        return Source(self.site, "test")
+
+
+BIG = make_image(3 * BLOCK + 100)
+LARGE = make_image(5 * BLOCK + 100)  # enough to erase for borrowing memory
+
+
+def wrong_in(*places):
+    """A depot whose slot holds the image, but for these bytes."""
+    asked = Depot(BIG)
+    asked.slot.data[: len(BIG)] = BIG
+    for at in places:
+        asked.slot.data[at] ^= 1
+    return asked
+
+
+def has_it(asked):
+    image = asked.site.file
+    return bytes(asked.slot.data[: len(image)]) == image
+
+
+def test_a_payload_of_another_size_erases_nothing():
+    for file in (LARGE + b"x", LARGE[:-1]):
+        for split in (False, True):
+            asked = Depot(LARGE)
+            asked.site.file = file
+            code = outcome(asked.download, asked.release, None, None, split)
+            assert code == "size-mismatch"
+            assert asked.slot.log == []
+            assert asked.site.open == 0
+
+
+def test_a_payload_that_is_not_there_erases_nothing():
+    for split in (False, True):
+        asked = Depot(LARGE)
+        asked.site.missing = True
+        assert outcome(asked.download, asked.release, None, None, split) == "http-status"
+        assert asked.slot.log == []
+
+
+def test_one_sector_comes_before_64_kib_are_erased_and_no_connection_is_open_then():
+    asked = Depot(LARGE)
+    asked.download(asked.release)
+    assert asked.site.asked == ["0-4095", "4096-%d" % (len(LARGE) - 1)]
+    assert asked.slot.seen == [0, 0, 0, 0]
+    assert has_it(asked)
+
+
+def test_who_must_not_stall_gets_no_erase_of_64_kib():
+    asked = Depot(LARGE)
+    asked.download(asked.release, None, None, True)
+    assert asked.site.asked == [""]
+    assert asked.slot.seen == []
+    assert has_it(asked)
+
+
+def test_a_few_blocks_are_written_sector_by_sector_over_one_connection():
+    asked = Depot(BIG)
+    asked.download(asked.release)
+    assert asked.site.asked == [""]
+    assert asked.slot.seen == []
+    assert has_it(asked)
+
+
+def test_short_parts_come_one_after_another_over_one_connection():
+    asked = wrong_in(BLOCK + 7)
+    asked.site.most = 50000
+    assert outcome(asked.download, asked.release, None, None, True) == ""
+    assert asked.site.asked == ["65536-131071", "115536-131071"]
+    assert asked.site.connections == 1
+    assert has_it(asked)
+
+
+def test_a_server_without_ranges_is_asked_once():
+    asked = wrong_in(BLOCK + 7, 3 * BLOCK + 7)
+    asked.site.parts = False
+    assert outcome(asked.download, asked.release, None, None, True) == ""
+    assert asked.site.asked == ["65536-131071"]
+    assert has_it(asked)
+
+
+def test_a_download_that_breaks_off_leaves_no_connection_open():
+    asked = Depot(BIG)
+
+    def stop(done, size):
+        return done < 3 * 4096
+
+    assert outcome(asked.download, asked.release, stop) == "cancelled"
+    assert asked.site.open == 0
+    assert asked.slot.data[:HEADER].count(b"\xff") == HEADER
+
+
+def test_progress_that_says_no_ends_a_download():
+    asked = desk()
+    assert code_of(asked.download, asked.release, lambda done, size: False) == "cancelled"
+    assert asked.shelf.journal().outcome == CANCELLED
+
+
+def test_a_slot_that_changed_since_the_download_is_not_activated():
+    asked = desk()
+    asked.download(asked.release)
+    asked.shelf.parts[1].data[5000] ^= 1
+    assert code_of(asked.activate, asked.release) == "readback"
+    assert asked.shelf.log == []
+
+
+class Roomy(Shelf):
+    """A shelf that knows how much memory is free."""
+
+    free = 0
+
+    def largest_block(self):
+        return self.free
+
+
+def test_64_kib_are_taken_only_where_tls_has_room_beside_them():
+    shelf = Roomy(0, OLD, BLANK)
+    asked = Desk(shelf, IMAGE)
+
+    def allocate(n):
+        shelf.free -= n
+        return bytearray(n)
+
+    ota.updater.bytearray = allocate
+    try:
+        for free, split, size in (
+            (200000, False, BLOCK),
+            (100000, False, 4096),  # enough, but not beside the buffer
+            (200000, True, 4096),
+            (0, False, 4096),  # nobody tells
+        ):
+            shelf.free = free
+            writer = asked._writer(shelf.parts[1], asked.release, None, split)
+            assert len(writer._buffer) == size, (free, split)
+    finally:
+        del ota.updater.bytearray

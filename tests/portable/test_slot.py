@@ -1,11 +1,13 @@
 """The slot writer: any chunking, header last, nothing erased that is right, nothing half valid."""
 
+import hashlib
 import io
 
 from fakes import PowerCut, RamSlot, code_of, make_image, make_release, raises, run
 
+from ota.errors import error
 from ota.manifest import BLOCK
-from ota.reader import SECTOR
+from ota.reader import SECTOR, Reader
 from ota.slot import SlotWriter
 from ota.wide import WideWriter
 
@@ -282,6 +284,37 @@ def test_a_header_that_comes_twice_is_still_programmed_last():
         assert holds(slot)
 
 
+def test_a_block_that_was_erased_ahead_and_begins_again_is_looked_at():
+    image = make_image(4 * BLOCK)
+    slot = RamSlot(5 * BLOCK, fill=b"\x0f")
+    writer = SlotWriter(slot, make_release(image))
+    writer.write(image[:SECTOR])
+    run(writer.erase_ahead(b"\xff" * BLOCK))
+    writer.write(image[SECTOR : BLOCK + 5000])
+    writer.seek(BLOCK)  # a server that has no ranges any more
+    writer.write(image[BLOCK:])
+    run(writer.prove())
+    writer.seal()
+    assert bytes(slot.data[: len(image)]) == image
+
+
+def test_a_block_whose_erase_ahead_was_cut_half_way_is_in_doubt():
+    image = make_image(5 * BLOCK)
+    release = make_release(image)
+    slot = RamSlot(6 * BLOCK, fill=b"\x0f")
+    writer = SlotWriter(slot, release)
+    writer.write(image[:SECTOR])
+    slot.cut_after = 1
+    raises(PowerCut, run, writer.erase_ahead(b"\xff" * BLOCK))
+    slot.cut_after = None
+    slot.data[BLOCK : BLOCK + BLOCK // 2] = b"\xff" * (BLOCK // 2)  # the first half reads blank
+    slot.data[BLOCK + BLOCK // 2 : 2 * BLOCK] = b"\x0f" * (BLOCK // 2)
+    slot.log.clear()
+    write_all(slot, image, release, head=image[:16], interrupted=True)
+    assert bytes(slot.data[: len(image)]) == image
+    assert ("erase", BLOCK, SECTOR) in slot.log  # it reads blank, today
+
+
 def test_a_position_inside_a_block_is_the_callers_mistake():
     raises(ValueError, SlotWriter(RamSlot(), RELEASE).seek, 5000)
 
@@ -446,3 +479,249 @@ def test_nothing_is_done_before_a_buffer_is_full():
         writer = writer_of(slot, size)
         writer.write(IMAGE[: size - 1])
         assert slot.log == []
+
+
+# Reading
+
+
+LONG = make_image(5 * BLOCK)
+LONG_RELEASE = make_release(LONG)
+
+
+def result_of(steps):
+    """What a generator of the library returns."""
+    found = []
+
+    def keep():
+        found.append((yield from steps))
+
+    run(keep())
+    return found[0]
+
+
+def blocks_erased(slot, size):
+    """Blocks in which an erase of this size began."""
+    return sorted({at // BLOCK for kind, at, n in slot.log if kind == "erase" and n == size})
+
+
+def test_what_is_read_ends_where_the_image_does():
+    slot = RamSlot(4 * SECTOR)
+    slot.data[:] = IMAGE[: 4 * SECTOR]
+    for end in (100, SECTOR - 1, SECTOR, SECTOR + 1, 2 * SECTOR, 9000):
+        for start in (0, 16):
+            sha = hashlib.sha256()
+            run(Reader(slot, RELEASE).hash(sha, start, end))
+            assert sha.digest() == hashlib.sha256(IMAGE[start:end]).digest(), (start, end)
+
+
+def test_a_sector_is_blank_where_every_byte_is():
+    reader = Reader(RamSlot(), RELEASE)
+    for sector, blank in (
+        (b"\xff" * SECTOR, True),
+        (b"\x0f" * SECTOR, False),
+        (bytes(SECTOR), False),
+        (b"\xff" * (SECTOR - 1) + b"\xfe", False),
+        (b"\xfe" + b"\xff" * (SECTOR - 1), False),
+        (b"\xff" * 2000 + b"\x7f" + b"\xff" * 2095, False),
+    ):
+        reader.sector[:] = sector
+        assert reader.is_blank() == blank, sector[:4]
+
+
+def test_sectors_are_blank_where_all_of_them_are():
+    slot = RamSlot()
+    slot.data[2 * SECTOR + 5] = 0
+    reader = Reader(slot, RELEASE)
+    assert reader.are_blank(0, 2)
+    assert not reader.are_blank(0, 3)
+    assert not reader.are_blank(2, 4)
+    assert reader.are_blank(3, 5)
+
+
+def test_a_block_is_blank_where_all_of_it_is():
+    slot = RamSlot(3 * BLOCK)
+    release = make_release(LONG[: 2 * BLOCK + 100])
+    reader = Reader(slot, release)
+    # not the one with the header, and not a short one
+    assert [result_of(reader.look(block))[1] for block in range(3)] == [False, True, False]
+    slot.data[BLOCK + 5] = 0
+    assert result_of(reader.look(1)) == (False, False)
+
+
+# What is right, wrong or in doubt
+
+
+def test_what_an_earlier_attempt_left_is_found_without_a_header():
+    slot = RamSlot()
+    slot.data[: len(IMAGE)] = IMAGE
+    slot.data[:16] = b"\xff" * 16
+    writer = SlotWriter(slot, RELEASE)
+    run(writer.survey(IMAGE[:16]))
+    assert writer.wanted() is None
+
+
+def test_two_wrong_blocks_are_in_doubt_where_this_image_was_cut_and_no_more():
+    # the one that was being written, and the next one, which may have been being erased ahead
+    slot = RamSlot(6 * BLOCK)
+    slot.data[: len(LONG)] = LONG
+    slot.data[:16] = b"\xff" * 16
+    slot.data[BLOCK + 9] ^= 1
+    slot.data[3 * BLOCK + 9] ^= 1
+    slot.data[4 * BLOCK + 9] ^= 1
+    write_all(slot, LONG, LONG_RELEASE, head=LONG[:16], interrupted=True)
+    assert holds(slot, LONG)
+    erased = [at // BLOCK for kind, at, _ in slot.log if kind == "erase"]
+    assert erased == [1] * 16 + [3] * 16 + [4]
+
+
+def test_of_blank_blocks_the_last_before_a_written_one_is_in_doubt():
+    slot = RamSlot(6 * BLOCK, fill=b"\x0f")
+    for block in (1, 3):
+        slot.data[block * BLOCK : (block + 1) * BLOCK] = b"\xff" * BLOCK
+    write_all(slot, LONG, LONG_RELEASE, head=LONG[:16], interrupted=True)
+    assert holds(slot, LONG)
+    assert blocks_erased(slot, SECTOR) == [0, 1, 2, 4, 5]
+
+
+def test_a_block_may_begin_again():
+    slot = RamSlot(6 * BLOCK)
+    writer = SlotWriter(slot, LONG_RELEASE)
+    writer.write(LONG[: BLOCK + 5000])
+    writer.seek(BLOCK)
+    writer.write(LONG[BLOCK : 2 * BLOCK])
+    assert writer.wanted() == (2 * BLOCK, len(LONG))
+
+
+def test_a_sector_that_only_begins_blank_is_erased():
+    slot = RamSlot()
+    slot.data[5 * SECTOR + 100] = 0
+    write_all(slot)
+    assert ("erase", 5 * SECTOR, SECTOR) in slot.log
+    assert holds(slot)
+
+
+def test_what_a_buffer_held_before_is_not_taken_for_the_head():
+    slot = RamSlot()
+    writer = SlotWriter(slot, make_release(b"\xe9"), buffer=bytearray(IMAGE[:SECTOR]))
+    assert code_of(writer.write, b"\xe9") == "image-format"
+    assert slot.log == []
+
+
+def test_the_header_goes_first_where_its_block_is_right():
+    slot = RamSlot()
+    slot.data[: len(IMAGE)] = IMAGE
+    slot.data[BLOCK + 9] ^= 1
+    writer = SlotWriter(slot, RELEASE)
+    run(writer.survey())
+    writer.seek(BLOCK)
+    writer.write(IMAGE[BLOCK:])
+    assert slot.log[:3] == [("program", 0, 16), ("erase", 0, SECTOR), ("program", 0, SECTOR)]
+    assert slot.data[:16].count(b"\xff") == 16
+    run(writer.prove())
+    writer.seal()
+    assert holds(slot)
+
+
+def test_a_torn_header_over_a_right_block_is_the_one_of_the_attempt():
+    slot = RamSlot()
+    slot.data[: len(IMAGE)] = IMAGE
+    slot.data[8:16] = b"\xff" * 8
+    slot.data[BLOCK + 9] ^= 1
+    write_all(slot, head=IMAGE[:16], interrupted=True)
+    assert holds(slot)
+
+
+def test_a_body_that_fails_says_why():
+    class Broken:
+        def readinto(self, room):
+            raise OSError(104, "reset")
+
+        def lost(self, what):
+            return error("link-lost", "%s" % what)
+
+    for size in (SECTOR, BLOCK):
+        writer = writer_of(RamSlot(), size)
+        assert code_of(run, writer.copy(Broken(), len(IMAGE))) == "link-lost"
+
+
+# Erasing ahead
+
+
+def test_a_first_and_a_short_last_block_are_never_erased_ahead():
+    image = make_image(BLOCK + 100)
+    slot = RamSlot(fill=b"\x0f")
+    writer = SlotWriter(slot, make_release(image))
+    assert writer.count_to_erase() == 0
+    run(writer.erase_ahead(b"\xff" * BLOCK))
+    assert slot.log == []
+
+
+def test_right_blocks_and_the_one_in_progress_are_not_erased_ahead():
+    slot = RamSlot(6 * BLOCK)
+    slot.data[: len(LONG)] = LONG
+    for block in (1, 3, 4):
+        slot.data[block * BLOCK : (block + 1) * BLOCK] = b"\x0f" * BLOCK
+    writer = SlotWriter(slot, LONG_RELEASE)
+    run(writer.survey())
+    writer.seek(BLOCK)
+    writer.write(LONG[BLOCK : BLOCK + SECTOR])
+    run(writer.erase_ahead(b"\xff" * BLOCK))
+    assert blocks_erased(slot, BLOCK) == [3, 4]
+
+
+def test_a_block_in_doubt_is_erased_ahead_whatever_it_reads_and_only_once():
+    slot = RamSlot(6 * BLOCK, fill=b"\x0f")
+    slot.data[BLOCK : 2 * BLOCK] = b"\xff" * BLOCK
+    writer = SlotWriter(slot, LONG_RELEASE)
+    run(writer.survey(LONG[:16], True))
+    writer.write(LONG[:SECTOR])
+    run(writer.erase_ahead(b"\xff" * BLOCK))
+    assert blocks_erased(slot, BLOCK) == [1, 2, 3, 4]
+    writer.write(LONG[SECTOR:])
+    assert blocks_erased(slot, SECTOR) == [0, 5]  # the first one and a short last
+
+
+# More of large blocks
+
+
+def test_with_64_kib_a_blank_slot_is_not_erased():
+    slot = RamSlot()
+    write_all(slot, size=BLOCK)
+    assert holds(slot)
+    assert slot.erases() == 0
+
+
+def test_with_64_kib_a_block_in_doubt_is_erased_at_once():
+    slot = RamSlot()
+    slot.data[: len(IMAGE)] = IMAGE
+    slot.data[:16] = b"\xff" * 16
+    slot.data[5 * SECTOR] ^= 1
+    write_all(slot, head=IMAGE[:16], interrupted=True, size=BLOCK)
+    assert holds(slot)
+    assert blocks_erased(slot, BLOCK) == [0]
+    assert blocks_erased(slot, SECTOR) == []
+
+
+def test_with_64_kib_a_short_block_in_doubt_is_erased_whatever_it_reads():
+    slot = RamSlot()
+    slot.data[: len(IMAGE)] = IMAGE
+    slot.data[:16] = b"\xff" * 16
+    slot.data[BLOCK + SECTOR : BLOCK + 2 * SECTOR] = b"\xff" * SECTOR
+    write_all(slot, head=IMAGE[:16], interrupted=True, size=BLOCK)
+    assert holds(slot)
+    assert [at for kind, at, _ in slot.log if kind == "erase"] == [BLOCK, BLOCK + SECTOR]
+
+
+def test_with_64_kib_bytes_of_right_blocks_may_pass_and_touch_nothing():
+    slot = RamSlot()
+    slot.data[: len(IMAGE)] = IMAGE
+    slot.data[BLOCK + 9] ^= 1
+    writer = writer_of(slot, BLOCK)
+    run(writer.survey())
+    writer.seek(0)
+    writer.write(bytes(BLOCK))  # others' bytes where they do not matter
+    assert slot.log == []
+    writer.write(IMAGE[BLOCK:])
+    run(writer.prove())
+    writer.seal()
+    assert holds(slot)

@@ -2,7 +2,7 @@
 
 from fakes import code_of
 
-from ota.errors import error
+from ota.errors import OtaError, error
 from ota.http import Url
 from ota.source import Source
 
@@ -106,6 +106,16 @@ def test_a_connection_that_the_server_closes_is_not_used_again():
     assert [number for number, _ in server.asked] == [1, 2]
 
 
+def test_a_connection_may_be_closed_by_a_later_answer():
+    close = b"Connection: close\r\n"
+    server = Server(part(0, 10), part(10, 20, more=close), part(100, 200))
+    source = Source(server, "test")
+    for start, end in ((0, 10), (10, 20), (100, 200)):
+        body = source.get(URL, start, end)
+        body.read()
+    assert [number for number, _ in server.asked] == [1, 1, 2]
+
+
 def test_another_host_gets_its_own_connection():
     server = Server(whole(), whole())
     source = Source(server, "test")
@@ -177,6 +187,7 @@ def test_an_error_of_the_server_is_not_taken_for_a_lost_connection():
     source.get(URL).read()
     assert code_of(source.get, URL) == "http-status"
     assert server.connections == 1
+    assert server.open == 0
 
 
 def test_what_the_network_says_comes_through():
@@ -185,3 +196,76 @@ def test_what_the_network_says_comes_through():
             raise error("unreachable", "no route")
 
     assert code_of(Source(Nowhere(), "test").get, URL) == "unreachable"
+
+
+class Silent(Server):
+    """A server that says nothing more, instead of closing, where it has no answer left."""
+
+    def connect(self, url):
+        self.connections += 1
+        self.open += 1
+        return Quiet(self, self.connections)
+
+
+class Quiet(Connection):
+    def readline(self, limit):
+        return Connection.readline(self, limit) or None
+
+
+def test_a_server_that_stops_answering_has_its_code():
+    server = Silent(b"HTTP/1.1 200 OK\r\n")
+    assert code_of(Source(server, "test").get, URL) == "timeout"
+    assert server.open == 0
+
+
+def outcome(call, *args):
+    """The code of the error, "" where there is none."""
+    try:
+        call(*args)
+    except OtaError as e:
+        return e.code
+    return ""
+
+
+def test_a_kept_connection_that_falls_silent_or_breaks_is_opened_again():
+    for server in (Silent(whole(), b"", whole()), Server(whole(), None, whole())):
+        source = Source(server, "test")
+        source.get(URL).read()
+        assert outcome(source.get, URL) == ""
+        assert [number for number, _ in server.asked] == [1, 1, 2]
+
+
+def test_an_answer_is_not_asked_for_again_on_a_new_connection():
+    missing = b"HTTP/1.1 404 X\r\nContent-Length: 5\r\n\r\nnever"
+    server = Server(whole(), missing, whole())
+    source = Source(server, "test")
+    source.get(URL).read()
+    assert outcome(source.get, URL) == "http-status"
+    # and what it said is still in that connection, which is of no use any more
+    assert outcome(source.get, URL) == ""
+    assert [number for number, _ in server.asked] == [1, 1, 2]
+
+
+def test_a_body_that_was_read_in_part_ends_the_connection():
+    server = Server(part(0, 10), part(100, 200))
+    source = Source(server, "test")
+    body = source.get(URL, 0, 10)
+    body.readinto(bytearray(4))
+    body.taken(4)
+    assert outcome(source.get, URL, 100, 200) == ""
+    assert [number for number, _ in server.asked] == [1, 2]
+
+
+def test_a_part_that_does_not_say_where_it_belongs_is_refused_at_the_start_too():
+    answer = b"HTTP/1.1 206 Partial Content\r\nContent-Length: 0\r\n\r\n"
+    assert code_of(Source(Server(answer), "test").get, URL, 0, 10) == "http-format"
+
+
+def test_an_answer_without_a_length_is_refused():
+    assert code_of(Source(Server(b"HTTP/1.1 200 OK\r\n\r\n"), "test").get, URL) == "http-format"
+
+
+def test_a_part_of_a_file_of_any_size_is_refused():
+    assert Source(Server(part(0, 10, total=9999999999)), "test").get(URL, 0, 10).size == 10
+    server = Server(part(0, 10, total=10000000000))
+    assert code_of(Source(server, "test").get, URL, 0, 10) == "http-format"
