@@ -61,7 +61,7 @@ def check_head(head: bytes | bytearray | memoryview, chip_id: int) -> None:
         raise error("image-format", "starts with %02x %02x" % (head[0], head[1]))
     (chip,) = struct.unpack_from("<H", head, 12)
     if chip != chip_id:
-        raise error("wrong-chip", "image for chip id %d, this chip has %d" % (chip, chip_id))
+        raise error("wrong-chip", "for chip id %d, this is %d" % (chip, chip_id))
     (magic,) = struct.unpack_from("<I", head, 32)
     if magic != DESCRIPTOR:
         raise error("image-format", "no descriptor: a bootloader or a merged file?")

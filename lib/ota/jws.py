@@ -94,7 +94,7 @@ def read_signatures(line: bytes) -> list:
 def _entries(line: bytes) -> list:
     fields = loads(line, HEADER_LIMIT)
     if len(fields) != 1:
-        raise Malformed("expected signatures and nothing else")
+        raise Malformed("more than signatures")
     entries = []
     kids = set()
     for entry in list_field(fields, "signatures", dict, _SIGNATURES):

@@ -37,7 +37,7 @@ class Network:
             try:
                 self._context.load_verify_locations(root)
             except (ValueError, OSError) as e:
-                raise error("config", "a TLS root that cannot be read: %s" % e)
+                raise error("config", "TLS root: %s" % e)
 
     def connect(self, url: Url):
         """A TLS stream to the host of `url`: readinto, readline, write, close.

@@ -232,7 +232,7 @@ def _note_not_loaded(port: Port, found: Situation) -> None:
     journal = found.journal
     if journal.state >= ACTIVATED and journal.slot == found.selected:
         journal.refuse(journal.digest, journal.sequence)
-        journal.end(NOT_LOADED, "the bootloader could not load slot %d" % found.selected)
+        journal.end(NOT_LOADED, "slot %d does not load" % found.selected)
         save_journal(port, journal)
 
 

@@ -3,6 +3,9 @@
 Both are slopes over the image size, so that what happens once for an image is left out.
 """
 
+import itertools
+import statistics
+
 from ota_tools.bench import flashtime
 from ota_tools.bench.context import KIB, LARGE_BUFFER, SMALL_BUFFER, Bench, printed
 from ota_tools.bench.result import Result
@@ -80,20 +83,28 @@ def grow_all(bench: Bench) -> dict[str, float]:
     grown = {}
     for name, (script, back) in VARIANTS.items():
         grown[name] = _slope(bench, script, back, 512 * KIB, 1024 * KIB) * SECTOR
-    start = 256 * KIB
-    # Of 2 to 15 sectors: at a few sizes one object of 32 bytes more or less is left by the request.
-    within = _slope(bench, "ours", 1, start + 2 * SECTOR, start + 15 * SECTOR) * SECTOR
-    grown["ours per sector"] = within
-    grown["ours per block"] = grown["ours"] * LARGE_BUFFER / SECTOR
+    grown["ours per sector"] = _step(bench, 256 * KIB + SECTOR, SECTOR)
+    grown["ours per block"] = _step(bench, 512 * KIB, LARGE_BUFFER)
+    grown["ours"] = grown["ours per block"] * SECTOR / LARGE_BUFFER
     return grown
 
 
 def _slope(bench: Bench, script: str, back: int, low: int, high: int) -> float:
-    kept = []
-    for size in (low, high):
-        arguments = _from_file(bench, script, size, back, "blank")
-        kept.append(int(printed(bench.narrow.run("transfer", *arguments, "count"))[-1][1]))
+    kept = [_kept(bench, script, back, size) for size in (low, high)]
     return (kept[1] - kept[0]) / (high - low)
+
+
+def _step(bench: Bench, start: int, step: int) -> float:
+    # Bytes that each `step` of a longer image adds, the median of eight: what the signature of the
+    # trust store leaves behind differs by some objects from one run to the next.
+    kept = [_kept(bench, "ours", 1, start + at * step) for at in range(9)]
+    return statistics.median(b - a for a, b in itertools.pairwise(kept))
+
+
+def _kept(bench: Bench, script: str, back: int, size: int) -> int:
+    # Bytes of heap that one transfer leaves behind, collector off.
+    arguments = _from_file(bench, script, size, back, "blank")
+    return int(printed(bench.narrow.run("transfer", *arguments, "count"))[-1][1])
 
 
 def _from_file(bench: Bench, script: str, size: int, back: int, held: str) -> tuple[object, ...]:
