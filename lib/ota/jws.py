@@ -63,9 +63,7 @@ def verify(envelope: bytes, typ: str, limit: int, keys: dict, threshold: int):
         if key.verify(signing_digest(protected, payload), signature):
             good += 1
     if threshold < 1 or good < threshold:
-        raise error(
-            "signature", "%d good signatures by trusted keys, expected %d" % (good, threshold)
-        )
+        raise error("signature", "%d good signatures, expected %d" % (good, threshold))
     return payload
 
 

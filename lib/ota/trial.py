@@ -263,7 +263,7 @@ def _leave(port: Port, outcome: int, reason: str, final: bool) -> None:
     found = Situation(port)
     journal = found.journal
     if found.action != ON_TRIAL and not found.can_return():
-        raise error("no-rollback", "the bootloader would not take the other slot")
+        raise error("no-rollback", "the other slot would not be taken")
     if not found.on_trial():
         _adopt_running(port, found)
     journal.tries += 1

@@ -44,6 +44,7 @@ class Updater:
     def __init__(self, config: Config, port: "Port | None" = None) -> None:
         self._config = config
         self._port = port or Port()
+        self._checked: "Trust | None" = None  # the trust store that the last check relied on
         self._progress = None
         self._feed = None
         self.reason = ""
@@ -66,7 +67,7 @@ class Updater:
         return _thrifty(self._check)
 
     def _check(self) -> "Manifest | None":
-        trust = self._trust()
+        trust = self._checked = self._trust()
         release = self._fetch_manifest(trust)
         found = Situation(self._port)
         check_target(release, self._config.product, self._config.board, self._port.chip_id())
@@ -264,7 +265,7 @@ class Updater:
         def on_head(head):
             self._begin(found, release, index, head)
 
-        trust = self._trust()  # before the buffers: each needs memory for itself
+        trust = self._checked or self._trust()  # before the buffers: each needs memory for itself
         writer = self._writer(device, release, on_head, split)
         self._drive(writer.survey(head, journal.state == WRITING))
         if writer.wanted():

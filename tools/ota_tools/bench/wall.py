@@ -64,8 +64,8 @@ def measure(bench: Bench) -> Result:
         f" {ceiling.median / 1000:.1f} ms; the ratio is the median over {compared.runs} rounds, each"
         f" compared in itself (spread {compared.spread:.2f}; of the fastest rounds {least:.2f}). Reading and hashing the slot once takes"
         f" {read / 1000:.1f} ms ({read / ceiling.median:.2f} of the ceiling). Of ours"
-        f" {fixed / 1000:.1f} ms are fixed, by the straight line through 256 KiB and 1.5 MB: trust"
-        " store read and verified, otadata and file system looked at."
+        f" {fixed / 1000:.1f} ms are fixed, by the straight line through 256 KiB and 1.5 MB: otadata,"
+        " journal, receipts and file system are looked at, and written."
         f" The library reads the image's sectors {flashtime.reads_of_full_image(bench):.2f} times on a"
         " blank slot, the ceiling once."
     )
