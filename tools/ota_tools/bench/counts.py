@@ -26,7 +26,8 @@ def instructions(bench: Bench) -> Result:
         f" {counts['ceiling']:.0f} (known: 13.3 k, 7.7 k). Of ours {looking:.0f} are the look at the"
         f" slot before and the read-back after (a slot that holds the image costs no more),"
         f" {counts['ours'] - looking:.0f} are receiving, comparing and writing. On a blank slot the library reads each sector"
-        f" {flashtime.reads_of_full_image(bench):.2f} times."
+        f" {flashtime.reads_of_full_image(bench):.2f} times: what differs is erased and programmed, what"
+        " matches is left alone, and a read of 1 ms is the price of an erase of 45 ms that is not needed."
     )
     met = None if off else ratio <= 1.5
     return Result(counts["ceiling+back"], counts["ours"], ratio, met, note, 0.0, details)
@@ -41,7 +42,8 @@ def growth(bench: Bench) -> Result:
         f"{off}bytes allocated and not freed, collector off: {ours:.1f} per 4 KiB over whole 64 KiB"
         f" blocks ({grown['ours per sector']:.1f} for each sector within a block,"
         f" {grown['ours per block']:.0f} for each block of 64 KiB). None of it is kept:"
-        " the collector takes it."
+        " the collector takes it. A hash of MicroPython cannot go on after its digest was taken, and each"
+        " block has a signed digest, so each costs a hash object and its digest."
     )
     met = None if off else ours == 0
     return Result(grown["peer+back"], ours, ours, met, note, 0.0, dict(grown))

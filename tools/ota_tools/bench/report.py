@@ -63,7 +63,8 @@ def machine() -> str:
                 break
     except OSError:
         pass
-    return f"{model}, {os.cpu_count()} cores, {platform.system()} {platform.release()}"
+    release = ".".join(platform.release().split(".")[:2])
+    return f"{model}, {os.cpu_count()} cores, {platform.system()} {release}"
 
 
 def versions(bench: Bench, pairs: list[tuple[Goal, Result]]) -> dict[str, str]:
@@ -164,17 +165,37 @@ def page_text(run: dict[str, Any], drawn: list[Path]) -> str:
         lines += [f"## {goal['number']}. {goal['name']}", "", told[goal["number"]].text, ""]
         word = _MARKS[goal["met"]].capitalize()
         lines += [f"**{word}** (limit: {goal['limit']}). {goal['note']}", ""]
-        lines += _details(goal["details"])
-    return "\n".join(lines + _by_size(run["by size"])).rstrip() + "\n"
+        lines += _details(goal["details"], ("mpy ", "import "))
+    lines += _modules(run["goals"]) + _by_size(run["by size"])
+    return "\n".join(lines).rstrip() + "\n"
 
 
-def _details(details: dict[str, Any]) -> list[str]:
-    if not details:
+def _modules(goals: list[dict[str, Any]]) -> list[str]:
+    # Each module's size and what it costs to import it, from the details of goals 13 and 4.
+    found: dict[str, dict[str, float]] = {"mpy": {}, "import": {}}
+    for goal in goals:
+        for name, value in goal["details"].items():
+            kind, _, module = name.partition(" ")
+            if kind in found and goal["number"] in (4, 13):
+                found[kind][module] = value
+    names = sorted(found["mpy"].keys() & found["import"].keys())
+    if not names:
         return []
+    rows = [f"| {name} | {found['mpy'][name]} | {found['import'][name]} |" for name in names]
+    text = (
+        "Bytes on flash as .mpy, and bytes of heap when it is imported after all that it imports."
+    )
+    return ["## Modules", "", text, "", "| module | .mpy | heap |", "|---|---|---|", *rows, ""]
+
+
+def _details(details: dict[str, Any], elsewhere: tuple[str, ...]) -> list[str]:
     rows = [
         f"| {name} | {value if isinstance(value, str) else _figure(value, '')} |"
         for name, value in details.items()
+        if not name.startswith(elsewhere)
     ]
+    if not rows:
+        return []
     return ["| figure | value |", "|---|---|", *rows, ""]
 
 

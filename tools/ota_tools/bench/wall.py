@@ -67,7 +67,7 @@ def measure(bench: Bench) -> Result:
         f" {fixed / 1000:.1f} ms are fixed, by the straight line through 256 KiB and 1.5 MB: otadata,"
         " journal, receipts and file system are looked at, and written."
         f" The library reads the image's sectors {flashtime.reads_of_full_image(bench):.2f} times on a"
-        " blank slot, the ceiling once."
+        " blank slot, the ceiling once: it looks before it erases or programs."
     )
     met = None if off else ratio <= 1.05
     return Result(ceiling.median, ours.median, ratio, met, note, compared.spread, details)
