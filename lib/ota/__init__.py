@@ -46,7 +46,8 @@ def __getattr__(name: str) -> object:
 
             threshold = gc.threshold()
             gc.threshold(4096)
-            module = __import__("ota." + names[0], None, None, (name,))
-            gc.threshold(threshold)
-            return getattr(module, name)
+            try:
+                return getattr(__import__("ota." + names[0], None, None, (name,)), name)
+            finally:
+                gc.threshold(threshold)
     raise AttributeError(name)

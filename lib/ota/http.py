@@ -24,7 +24,7 @@ class Url:
             raise error("url", "%d characters, at most %d" % (len(text), _URL_LIMIT))
         for char in text:
             if not "!" <= char <= "~":
-                raise error("url", "a character outside printable ASCII")
+                raise error("url", "not printable ASCII")
         if not text.startswith("https://"):
             raise error("url", "does not start with https://")
         authority, _, path = text[8:].split("#")[0].partition("/")

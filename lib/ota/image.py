@@ -128,7 +128,7 @@ def verify(read, limit: int) -> Info:
         for offset in range(0, end, _PIECE):
             sha.update(_exactly(read, offset, min(_PIECE, end - offset), limit))
         if sha.digest() != bytes(_exactly(read, end, 32, limit)):
-            raise error("image-format", "the appended SHA-256 does not match")
+            raise error("image-format", "the appended SHA-256")
     return info
 
 

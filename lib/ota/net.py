@@ -32,7 +32,7 @@ class Network:
         self._context = tls.SSLContext(tls.PROTOCOL_TLS_CLIENT)
         self._context.verify_mode = tls.CERT_REQUIRED  # type: ignore[attr-defined]
         if not roots:
-            raise error("config", "no TLS root configured or in the trust store")
+            raise error("config", "no TLS root anywhere")
         for root in roots:
             try:
                 self._context.load_verify_locations(root)
@@ -45,28 +45,25 @@ class Network:
         Raises SourceError `unreachable`, `timeout`, `tls`, `tls-verify`, `clock-not-set`.
         """
         sock = None
+        code = "unreachable"
         try:
-            address = socket.getaddrinfo(url.host, url.port, socket.AF_INET, socket.SOCK_STREAM)[
-                0
-            ][-1]
+            addresses = socket.getaddrinfo(url.host, url.port, socket.AF_INET, socket.SOCK_STREAM)
             sock = socket.socket()
             sock.settimeout(self._timeout_s)
-            sock.connect(address)
+            sock.connect(addresses[0][-1])
             sock.setsockopt(_TCP, _NODELAY, 1)
-        except OSError as e:
+            code = "tls"
+            return self._context.wrap_socket(sock, server_hostname=url.host)
+        except BaseException as e:  # a socket is never left open, whatever was raised
             if sock is not None:
                 sock.close()
-            raise link_error("unreachable", url.authority(), e)
-        try:
-            return self._context.wrap_socket(sock, server_hostname=url.host)
-        except ValueError as e:
-            sock.close()
-            if not self._port.clock_is_set():
-                raise error("clock-not-set", "certificate dates cannot be judged")
-            raise error("tls-verify", "%s: %s" % (url.authority(), str(e).strip()))
-        except OSError as e:
-            sock.close()
-            raise link_error("tls", url.authority(), e)
+            if isinstance(e, ValueError):
+                if not self._port.clock_is_set():
+                    raise error("clock-not-set", "certificate dates cannot be judged")
+                raise error("tls-verify", "%s: %s" % (url.authority(), str(e).strip()))
+            if isinstance(e, OSError):
+                raise link_error(code, url.authority(), e)
+            raise
 
 
 def link_error(code: str, what: str, e: OSError) -> OtaError:

@@ -48,7 +48,10 @@ class Port(Chip):
         """The chip id that the running image carries: it runs, so it is this chip's."""
         partition = self._esp32.Partition
         buf = bytearray(2)
-        partition(partition.RUNNING).readblocks(0, buf, 12)
+        try:
+            partition(partition.RUNNING).readblocks(0, buf, 12)
+        except OSError as e:
+            raise error("flash", "running slot: %s" % e)
         return struct.unpack("<H", buf)[0]
 
     # otadata
@@ -101,9 +104,9 @@ class Port(Chip):
 
     def nvs_write(self, key: str, blob: bytes) -> None:
         """Write a blob and read it back. Raises SlotError `nvs`."""
-        nvs = self._esp32.NVS("ota")
         back = bytearray(len(blob))
         try:
+            nvs = self._esp32.NVS("ota")
             nvs.set_blob(key, blob)
             nvs.commit()
             same = nvs.get_blob(key, back) == len(blob) and back == blob
@@ -123,20 +126,20 @@ class Port(Chip):
         the one named ffat, and a FAT boot sector ends in 55 AA. And a file system without room for a
         receipt. Raises SlotError `file-system`, `files`.
         """
-        try:
-            about = os.statvfs(self._root or "/")
-        except OSError as e:
-            raise error("files", "no file system: %s" % e)
-        if about[4] < _FREE_BLOCKS:
-            raise error("files", "%d blocks free, needs %d" % (about[4], _FREE_BLOCKS))
         partition = self._esp32.Partition
         end = bytearray(2)
-        for label in ("vfs", "ffat"):
-            for part in partition.find(partition.TYPE_DATA, label=label):
-                part.readblocks(0, end, 510)
-                if end == b"\x55\xaa":
-                    raise error("file-system", "%s is FAT" % label)
-                return
+        try:
+            about = os.statvfs(self._root or "/")
+            if about[4] < _FREE_BLOCKS:
+                raise error("files", "%d blocks free, needs %d" % (about[4], _FREE_BLOCKS))
+            for label in ("vfs", "ffat"):
+                for part in partition.find(partition.TYPE_DATA, label=label):
+                    part.readblocks(0, end, 510)
+                    if end == b"\x55\xaa":
+                        raise error("file-system", "%s is FAT" % label)
+                    return
+        except OSError as e:
+            raise error("files", "file system: %s" % e)
 
     def largest_block(self) -> int:
         """Bytes of the largest free piece of the ESP-IDF heap, where TLS lives; 0 where nobody tells."""

@@ -64,21 +64,17 @@ class Reader:
         return True
 
     def look(self, index: int):
-        """Generator that returns (the block is right, the block is blank)."""
+        """Generator that returns whether a block is right."""
         sha = hashlib.sha256()
         start = index * BLOCK
         if index == 0:
             sha.update(self.first())
             start = HEADER
-        blank = yield from self.hash(sha, start, min((index + 1) * BLOCK, self._release.size))
-        return sha.digest()[:DIGEST] == self.signed(index), blank
+        yield from self.hash(sha, start, min((index + 1) * BLOCK, self._release.size))
+        return sha.digest()[:DIGEST] == self.signed(index)
 
     def hash(self, sha, start: int, end: int):
-        """Generator: flash from `start` to `end` into `sha`; returns whether all of it was blank.
-
-        What is less than a sector counts as not blank.
-        """
-        blank = True
+        """Generator: flash from `start` to `end` into `sha`."""
         device = self._device
         sector = self.sector
         index = start // _SECTOR
@@ -86,20 +82,16 @@ class Reader:
             piece = self.view[start % _SECTOR : min(_SECTOR, end - index * _SECTOR)]
             device.readblocks(index, piece, start % _SECTOR)
             sha.update(piece)
-            blank = False
             index += 1
             yield
         last = end // _SECTOR
         while index < last:
             device.readblocks(index, sector)
             sha.update(sector)
-            blank = blank and self.is_blank()
             index += 1
             yield
         if index == last and end % _SECTOR:
             piece = self.view[: end % _SECTOR]
             device.readblocks(index, piece)
             sha.update(piece)
-            blank = False
             yield
-        return blank

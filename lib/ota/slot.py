@@ -37,6 +37,7 @@ class SlotWriter:
     Attributes:
         at: bytes of the image that went by; a position in it.
         size: bytes of the image.
+        begun: the head of the image was accepted; flash may have been touched.
     """
 
     def __init__(self, device, release: Manifest, on_head=None, split=False, buffer=None) -> None:
@@ -61,7 +62,7 @@ class SlotWriter:
         self._slot = Reader(device, release)
         self._state = bytearray((release.size + BLOCK - 1) // BLOCK)
         self._sha: "hashlib.sha256 | None" = None
-        self._begun = False
+        self.begun = False
         self.at = 0
 
     def survey(self, head: bytes = b"", interrupted: bool = False):
@@ -72,8 +73,7 @@ class SlotWriter:
 
         Args:
             head: first 16 bytes of this image from an earlier attempt, or empty.
-            interrupted: a write into this slot was cut. With `head` it was this image, and the blocks
-                that it was at are in doubt; without, every wrong block is. A doubtful block is
+            interrupted: a write into this slot was cut. Every wrong block is then in doubt: it is
                 erased and written whatever it reads.
         """
         state = self._state
@@ -81,26 +81,12 @@ class SlotWriter:
         slot.head = head
         if not (head or interrupted or slot.read_head() != BLANK_HEADER):
             return
-        wrong = -1
-        erased = dirty = -1  # between them erasing ahead was cut: the last blank one, the next one
         for index in range(len(state)):
-            right, blank = yield from self._slot.look(index)
-            if right:
+            if (yield from slot.look(index)):
                 state[index] = _RIGHT
-            elif wrong < 0:
-                wrong = index
-            elif dirty < 0:
-                if blank:
-                    erased = index
-                else:
-                    dirty = index
-            if interrupted and not (right or head):
+            elif interrupted:
                 state[index] = _DOUBTFUL
-        if interrupted:
-            for index in (wrong, erased, dirty):
-                if index >= 0:
-                    state[index] = _DOUBTFUL
-        if wrong < 0:
+        if not self.wanted():
             slot.head = slot.first()
 
     def adopt(self) -> None:
@@ -152,7 +138,7 @@ class SlotWriter:
         view = whole = self._view
         pieces = self._pieces
         readinto = body.readinto
-        begun = self._begun
+        begun = self.begun
         at = self.at
         fill = at % _SECTOR
         while at < end:
@@ -178,6 +164,7 @@ class SlotWriter:
                 fill += n
                 self.at = at
                 if fill < _SECTOR and at < self.size:
+                    yield
                     continue
                 if state != _RIGHT:
                     index = (at - 1) // _SECTOR
@@ -251,10 +238,9 @@ class SlotWriter:
         if sha.digest() == self._release.sha256:
             return
         for index in range(len(self._state)):
-            right, _ = yield from self._slot.look(index)
-            if not right:
+            if not (yield from self._slot.look(index)):
                 raise error("readback", "block %d is not as written" % index)
-        raise error("digest-mismatch", "not the image that was signed")
+        raise error("digest-mismatch", "not the signed image")
 
     def seal(self) -> None:
         """Program the header and read it again: from here on the slot holds an image.
@@ -321,7 +307,7 @@ class SlotWriter:
                 yield
                 self._device.writeblocks(0, data, 0)
                 yield
-        self._begun = True
+        self.begun = True
 
     def _blank_header(self) -> None:
         for at in range(HEADER):

@@ -111,7 +111,10 @@ class Source:
         """Give the connection back."""
         self._kept = None
         while self._streams:
-            self._streams.pop().close()
+            try:
+                self._streams.pop().close()
+            except OSError:
+                pass  # it was broken already
 
     def _ask(self, stream, asked: bytes, url: Url, start: int, end: int) -> Body:
         self._kept = None
@@ -120,10 +123,10 @@ class Source:
         while not head.done:
             piece = _io(stream.readline, LINE_LIMIT)
             if not piece:
-                raise error("link-lost", "the connection ended in the head")
+                raise error("link-lost", "ended in the head")
             head.feed(piece)
         if head.status == _NO_SUCH_PART and end:
-            raise error("size-mismatch", "the server's file ends before byte %d" % start)
+            raise error("size-mismatch", "ends before byte %d" % start)
         if head.status != (_PARTIAL if end and head.status != _OK else _OK):
             raise error("http-status", "%d for %s" % (head.status, url.path.split("?")[0]))
         if head.length < 0:
@@ -131,9 +134,9 @@ class Source:
         if head.status == _PARTIAL:
             size = head.stop - head.start
             if head.start != start or not 0 < size <= end - start or size != head.length:
-                raise error("http-format", "another range than the one asked for")
+                raise error("http-format", "another range")
         elif head.total >= 0:
-            raise error("http-format", "Content-Range of a whole file")
+            raise error("http-format", "Content-Range")
         body = Body(stream, head)
         if head.keeps:
             self._kept = body

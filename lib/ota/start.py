@@ -31,13 +31,16 @@ def boot(window_s: int = 0, port=None) -> None:
     try:
         settled = is_settled(port or Chip())
     except Exception:
-        settled = False
-    if settled:
-        _unload()
-        return
-    from .trial import take_up
+        settled = False  # the trial will find it again, and keep it
+    try:
+        if settled:
+            _unload()
+        else:
+            from .trial import take_up
 
-    take_up(window_s, port)
+            take_up(window_s, port)
+    except Exception as e:
+        print("ota: boot: %s %s" % (type(e).__name__, e))
 
 
 def is_settled(chip: Chip) -> bool:
@@ -59,7 +62,7 @@ def is_settled(chip: Chip) -> bool:
 
 def _unload() -> None:
     # Unless somebody else uses the library already.
-    if "ota.port" not in sys.modules:
+    if "ota.start" in sys.modules and "ota.port" not in sys.modules:
         package = sys.modules["ota"]
         for name in ("start", "chip", "otadata"):
             del sys.modules["ota." + name]

@@ -47,6 +47,7 @@ class Updater:
         self._checked: "Trust | None" = None  # the trust store that the last check relied on
         self._progress = None
         self._feed = None
+        self._asking = False
         self.reason = ""
 
     @classmethod
@@ -67,13 +68,14 @@ class Updater:
         return _thrifty(self._check)
 
     def _check(self) -> "Manifest | None":
+        self._checked = None
         trust = self._checked = self._trust()
         release = self._fetch_manifest(trust)
         found = Situation(self._port)
         check_target(release, self._config.product, self._config.board, self._port.chip_id())
         self.reason = ""
         if not is_newer(release, self._highest(found), trust.sequence_floor):
-            self.reason = "up to date: sequence %d is confirmed here" % release.sequence
+            self.reason = "up to date: sequence %d is confirmed" % release.sequence
         elif found.journal.is_refused(release.sha256, release.sequence):
             self.reason = "%s failed here before" % release.version
         check_limits(release, self._port.now(), self._next(found)[1].info()[3])
@@ -106,7 +108,7 @@ class Updater:
             release: from `check()`.
             progress: progress(position in the image, its size), called per 4 KiB; False cancels.
             feed: feed(), called after each flash operation and each 4 KiB that were read back: for
-                the application's watchdog. The network may keep it waiting for `timeout_s`.
+                the application's watchdog. A slow network may take long for 4 KiB.
             split: for applications that must not stall: 4 KiB sectors only, erased in one step and
                 programmed in pieces of 1 KiB.
         Raises SourceError, ImageError, SignatureError; SlotError `trial-running`, `busy`, `refused`,
@@ -117,6 +119,7 @@ class Updater:
             raise error("busy", "another download is running")
         found = self._permitted(release)
         index, device = self._next(found)
+        self._asking = False
         if device.info()[5]:
             raise error("encrypted", "slot %d is encrypted" % index)
         check_limits(release, self._port.now(), device.info()[3])
@@ -128,6 +131,8 @@ class Updater:
         try:
             _thrifty(self._fill, release, found, index, device, split)
         except OSError as e:
+            if self._asking:
+                raise
             raise error("flash", "slot %d: %s" % (index, e))
         finally:
             _running = False
@@ -165,14 +170,14 @@ class Updater:
         receipts[index] = Receipt(release.sha256, release.size, release.version, release.sequence)
         save_receipts(self._port.path(RECEIPTS), receipts)
         self._port.select(device)
-        after = Situation(self._port)
-        if after.selected != index:
-            raise error("not-activated", "otadata names slot %d" % after.selected)
-        journal.state = ACTIVATED
         try:
+            after = Situation(self._port)
+            if after.selected != index:
+                raise error("not-activated", "otadata names slot %d" % after.selected)
+            journal.state = ACTIVATED
             save_journal(self._port, journal)
         except OtaError:
-            self._port.drop_entry(after.index)
+            self._port.drop_entry(1 - found.index if found.index >= 0 else 0)
             raise
 
     def _unselect(self, found: Situation) -> Situation:
@@ -215,7 +220,7 @@ class Updater:
     def _manifest_url(self, trust: Trust) -> Url:
         url = self._config.manifest_url or (trust.manifest_urls or [""])[0]
         if not url:
-            raise error("config", "no manifest_url configured or in the trust store")
+            raise error("config", "no manifest_url anywhere")
         return Url(url)
 
     def _source(self, trust: Trust) -> Source:
@@ -301,7 +306,7 @@ class Updater:
             while run:
                 start, end = run
                 if ahead:
-                    end = start + SECTOR  # nothing is erased before the server has shown it
+                    end = min(end, start // SECTOR * SECTOR + SECTOR)  # nothing is erased unseen
                 body = source.get(url, start, 0 if end - start == release.size else end)
                 if body.total != payload.size:
                     raise error(
@@ -311,7 +316,7 @@ class Updater:
                 if body.size == body.total and not ahead:
                     end = release.size  # ranges are not served: all of it comes
                 self._receive(body, end, writer, journal)
-                if ahead:
+                if ahead and writer.begun:
                     source.close()  # TLS needs the memory
                     self._erase_ahead(writer)
                     ahead = False
@@ -320,15 +325,17 @@ class Updater:
             source.close()
 
     def _receive(self, body: Body, end: int, writer: SlotWriter, journal: Journal) -> None:
-        feed, progress = self._feed, self._progress
+        progress = self._progress
         size = writer.size
         start = writer.at
         for _ in writer.copy(body, min(end, body.start + body.size)):
-            if feed:
-                feed()
-            if progress and progress(writer.at, size) is False:
-                journal.end(CANCELLED, "at %d of %d bytes" % (writer.at, size))
-                save_journal(self._port, journal)
+            if self._feed:
+                self._ask(self._feed)
+            if progress and self._ask(progress, writer.at, size) is False:
+                if writer.begun:
+                    journal.end(CANCELLED, "at %d of %d bytes" % (writer.at, size))
+                    journal.state = WRITING  # the slot is as a cut would leave it
+                    save_journal(self._port, journal)
                 raise error("cancelled", "at %d of %d bytes" % (writer.at, size))
         body.taken(writer.at - start)
 
@@ -345,7 +352,14 @@ class Updater:
     def _drive(self, steps) -> None:
         for _ in steps:
             if self._feed:
-                self._feed()
+                self._ask(self._feed)
+
+    def _ask(self, callback, *args):
+        # What the application raises comes through as it is.
+        self._asking = True
+        answer = callback(*args)
+        self._asking = False
+        return answer
 
 
 def _thrifty(call, *args):

@@ -75,7 +75,7 @@ class WideWriter(SlotWriter):
                 continue
             self._sha = hashlib.sha256(self._view[:fill])
             self._end_block(block, state)
-            if not self._begun:
+            if not self.begun:
                 yield from self._accept(block == 0, fill)
             if block == 0:
                 self._blank_header()

@@ -10,8 +10,10 @@ import pytest
 from fakes import manifest_fields
 from site_of import Liar, Site, image_of, signed, updater
 
+from ota import journal as jr
 from ota import wide
-from ota.errors import OtaError
+from ota.errors import OtaError, SlotError
+from ota.situation import Situation
 from ota_tools import resources
 from ota_tools.board import interpreter
 from ota_tools.board.flash import BLOCK, SECTOR, TIMES, Operation
@@ -247,6 +249,107 @@ def test_nothing_is_erased_before_the_server_has_shown_the_head(site, tmp_path, 
     with pytest.raises(OtaError):
         download(v)
     assert operations(v) == []
+
+
+def test_a_first_part_that_is_too_short_to_judge_erases_nothing(site, tmp_path):
+    head = b"HTTP/1.1 206 X\r\nContent-Range: bytes 0-0/%d\r\nContent-Length: 1\r\n\r\n" % len(
+        IMAGE
+    )
+    liar = Liar(site.paths, head + IMAGE[:1])
+    v = dirty(site, tmp_path)
+    offer_from(site, liar)
+    with pytest.raises(OtaError):
+        download(v)
+    liar.close()
+    assert operations(v) == []
+
+
+# What fails on the way
+
+
+def test_what_the_application_raises_comes_through(site, tmp_path):
+    site.publish(IMAGE, "1.1")
+
+    def broken(*args):
+        raise OSError(5, "the display")
+
+    for number, how in enumerate(({"feed": broken}, {"progress": broken})):
+        v = dirty(site, tmp_path / str(number))
+        with pytest.raises(OSError, match="the display"):
+            download(v, **how)
+        download(v)
+        assert holds(v, IMAGE)
+
+
+def test_a_cancel_before_the_head_was_seen_leaves_the_journal_alone(site, tmp_path):
+    v = dirty(site, tmp_path, LARGE)
+    site.publish(IMAGE, "1.1")
+    before = v.board.nvs()
+    with pytest.raises(SlotError, match="cancelled"):
+        download(v, progress=lambda done, total: False)
+    assert v.board.nvs() == before
+    assert operations(v) == []
+
+
+def test_after_a_cancel_what_was_in_doubt_stays_in_doubt(site, tmp_path):
+    v = dirty(site, tmp_path)
+    site.publish(IMAGE, "1.1")
+    with pytest.raises(SlotError, match="cancelled"):
+        download(v, progress=lambda done, total: done < 5 * BLOCK)
+    journal = Situation(v.port()).journal
+    assert (journal.state, journal.outcome) == (jr.WRITING, jr.CANCELLED)
+
+
+def test_without_nvs_an_activation_is_taken_back(site, tmp_path, monkeypatch):
+    v = dirty(site, tmp_path)
+    site.publish(IMAGE, "1.1")
+    u = updater(v)
+    release = u.check()
+    u.download(release)
+    nvs = v.esp32.NVS
+
+    class Full:
+        def __init__(self, name):
+            if v.selected() == "ota_1":
+                raise OSError(-4357, "ESP_ERR_NVS_NOT_ENOUGH_SPACE")
+            self._nvs = nvs(name)
+
+        def __getattr__(self, name):
+            return getattr(self._nvs, name)
+
+    monkeypatch.setattr(v.esp32, "NVS", Full)
+    with pytest.raises(SlotError, match="nvs"):
+        u.activate(release)
+    assert v.selected() == "ota_0"
+    monkeypatch.setattr(v.esp32, "NVS", nvs)
+    u.activate(release)
+    assert v.selected() == "ota_1"
+
+
+def test_flash_that_cannot_be_read_has_its_code(site, tmp_path, monkeypatch):
+    v = dirty(site, tmp_path)
+    site.publish(IMAGE, "1.1")
+    u = updater(v)
+    release = u.check()
+    read = v.esp32.Partition.readblocks
+
+    def failing(label):
+        def readblocks(self, *args):
+            if self.info()[4] == label:
+                raise OSError(-1, "ESP_FAIL")
+            return read(self, *args)
+
+        return readblocks
+
+    for label, call, code in (
+        ("ota_0", u.check, "flash"),
+        ("vfs", lambda: u.download(release), "files"),
+        ("ota_1", lambda: u.download(release), "flash"),
+    ):
+        monkeypatch.setattr(v.esp32.Partition, "readblocks", failing(label))
+        with pytest.raises(SlotError) as e:
+            call()
+        assert e.value.code == code, label
 
 
 # Memory

@@ -261,6 +261,24 @@ def test_a_connection_has_a_time_limit_and_is_closed_where_nobody_is_trusted():
     assert not sock.is_open
 
 
+def test_a_socket_is_closed_whatever_was_raised():
+    class Interrupted(BaseException):
+        pass
+
+    for trouble in (MemoryError, Interrupted, OSError(5, "x"), ValueError):
+
+        class Broken(Socket):
+            def connect(self, address):
+                raise trouble  # noqa: B023 - it is called at once
+
+        sock = Broken()
+        try:
+            distrusted(sock, True)
+        except (MemoryError, Interrupted):
+            pass
+        assert not sock.is_open
+
+
 def test_a_time_out_has_its_code_whatever_the_sign():
     for number in (11, 110, 116, -110):
         assert link_error("tls", "here", OSError(number, "slow")).code == "timeout"

@@ -538,16 +538,6 @@ def test_sectors_are_blank_where_all_of_them_are():
     assert reader.are_blank(3, 5)
 
 
-def test_a_block_is_blank_where_all_of_it_is():
-    slot = RamSlot(3 * BLOCK)
-    release = make_release(LONG[: 2 * BLOCK + 100])
-    reader = Reader(slot, release)
-    # not the one with the header, and not a short one
-    assert [result_of(reader.look(block))[1] for block in range(3)] == [False, True, False]
-    slot.data[BLOCK + 5] = 0
-    assert result_of(reader.look(1)) == (False, False)
-
-
 # What is right, wrong or in doubt
 
 
@@ -560,27 +550,16 @@ def test_what_an_earlier_attempt_left_is_found_without_a_header():
     assert writer.wanted() is None
 
 
-def test_two_wrong_blocks_are_in_doubt_where_this_image_was_cut_and_no_more():
-    # the one that was being written, and the next one, which may have been being erased ahead
+def test_every_wrong_block_is_in_doubt_after_a_cut():
     slot = RamSlot(6 * BLOCK)
     slot.data[: len(LONG)] = LONG
     slot.data[:16] = b"\xff" * 16
     slot.data[BLOCK + 9] ^= 1
-    slot.data[3 * BLOCK + 9] ^= 1
-    slot.data[4 * BLOCK + 9] ^= 1
+    slot.data[3 * BLOCK : 4 * BLOCK] = b"\xff" * BLOCK
     write_all(slot, LONG, LONG_RELEASE, head=LONG[:16], interrupted=True)
     assert holds(slot, LONG)
     erased = [at // BLOCK for kind, at, _ in slot.log if kind == "erase"]
-    assert erased == [1] * 16 + [3] * 16 + [4]
-
-
-def test_of_blank_blocks_the_last_before_a_written_one_is_in_doubt():
-    slot = RamSlot(6 * BLOCK, fill=b"\x0f")
-    for block in (1, 3):
-        slot.data[block * BLOCK : (block + 1) * BLOCK] = b"\xff" * BLOCK
-    write_all(slot, LONG, LONG_RELEASE, head=LONG[:16], interrupted=True)
-    assert holds(slot, LONG)
-    assert blocks_erased(slot, SECTOR) == [0, 1, 2, 4, 5]
+    assert erased == [1] * 16 + [3] * 16
 
 
 def test_a_block_may_begin_again():

@@ -175,6 +175,18 @@ def test_other_answers_have_their_code():
         assert code_of(Source(Server(answer), "test").get, URL, 0, 10) == "http-status", status
 
 
+def test_a_connection_that_breaks_when_it_is_closed_does_no_harm():
+    server = Server(whole())
+    source = Source(server, "test")
+    source.get(URL).read()
+
+    def close():
+        raise OSError(104, "reset")
+
+    source._streams[0].close = close
+    source.close()
+
+
 def test_a_file_that_ends_before_the_part_is_not_the_one_that_was_signed():
     answer = b"HTTP/1.1 416 X\r\nContent-Range: bytes */50\r\nContent-Length: 0\r\n\r\n"
     assert code_of(Source(Server(answer), "test").get, URL, 100, 200) == "size-mismatch"
