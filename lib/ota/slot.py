@@ -144,6 +144,7 @@ class SlotWriter:
         while at < end:
             block = at // _BLOCK
             state = self._state[block]
+            unknown = state == _WRONG  # the others are erased already, or will be
             sha = self._sha or hashlib.sha256()
             limit = min(end, (block + 1) * _BLOCK)
             while at < limit:
@@ -176,13 +177,11 @@ class SlotWriter:
                         self._blank_header()
                     if fill < _SECTOR:
                         self._pad(fill)
-                    if state == _WRONG:
+                    blank = state == _BLANK
+                    if unknown:
                         device.readblocks(index, scratch)
-                    if state != _WRONG or scratch != data:
-                        if state == _WRONG:
-                            blank = scratch[0] == 0xFF and tail == front
-                        else:
-                            blank = state == _BLANK
+                        blank = scratch[0] == 0xFF and tail == front
+                    if not unknown or scratch != data:
                         if not blank:
                             device.ioctl(_ERASE, index)
                             yield

@@ -325,12 +325,12 @@ class Updater:
             source.close()
 
     def _receive(self, body: Body, end: int, writer: SlotWriter, journal: Journal) -> None:
-        progress = self._progress
+        feed, progress = self._feed, self._progress
         size = writer.size
         start = writer.at
         for _ in writer.copy(body, min(end, body.start + body.size)):
-            if self._feed:
-                self._ask(self._feed)
+            if feed:
+                self._ask(feed)
             if progress and self._ask(progress, writer.at, size) is False:
                 if writer.begun:
                     journal.end(CANCELLED, "at %d of %d bytes" % (writer.at, size))
