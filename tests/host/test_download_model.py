@@ -1,0 +1,362 @@
+"""A download against a model: random servers, power cuts and slots, attempt after attempt.
+
+The updater's own way of the bytes, the source and both writers run over a slot with the rules of NOR
+flash and a server that may do anything. Proven for each story: an attempt that ended well leaves the
+image; a valid header stands over the old or a new image, whole, and over nothing else; nothing behind
+the image changes, nothing at all before the head was accepted; every failure has its code; no socket
+stays open; the server answers at most as often as there are bytes; an honest attempt at the end
+succeeds. A story is made from its seed alone, and a failure names it.
+"""
+
+import struct
+from random import Random
+from types import SimpleNamespace
+
+import pytest
+from fakes import SECTOR, PowerCut, make_release
+
+from ota import updater
+from ota.errors import OtaError, error
+from ota.image import DESCRIPTOR, HEAD_SIZE, check_head
+from ota.journal import Journal, decode, encode
+from ota.manifest import BLOCK
+from ota.reader import BLANK_HEADER, HEADER
+from ota.updater import Updater
+
+STORIES = 150  # in a test
+FAIR = ("part", "short", "whole")
+WILD = ("break", "flip", "lie", "garbage", "tiny")
+MANNERS = (("part",), FAIR, ("short", "tiny"), ("part", "tiny"), FAIR + WILD, FAIR * 6 + WILD)
+
+
+class StrictSlot:
+    """NOR flash. Power goes in operation `cut_at`, the chip fails from `dies_at` on; 0: never."""
+
+    def __init__(self, data: bytes, random: Random) -> None:
+        self.data = bytearray(data)
+        self.limit = len(data)  # nothing is touched from here on
+        self.is_allowed = lambda: True
+        self.operations = self.cut_at = self.dies_at = 0
+        self._random = random
+
+    def readblocks(self, block: int, buf, offset: int = 0) -> None:
+        at = block * SECTOR + offset
+        assert 0 <= at <= at + len(buf) <= len(self.data)
+        buf[:] = self.data[at : at + len(buf)]
+
+    def writeblocks(self, block: int, buf, offset: "int | None" = None) -> None:
+        at = start = block * SECTOR + (offset or 0)
+        end = at + len(buf)
+        while offset is None and start < end:  # ESP-IDF: 64 KiB where they are left and aligned
+            size = BLOCK if start % BLOCK == 0 and end - start >= BLOCK else SECTOR
+            self._change(start, b"\xff" * size)
+            start += size
+        new, old = bytes(buf), self.data[at:end]
+        if old.count(0xFF) != len(old):
+            pairs = list(zip(old, new, strict=True))
+            if any(new):  # cleared: the same, whatever was there
+                assert all(0xFF in pair for pair in pairs), "programmed twice"
+            new = bytes([one & two for one, two in pairs])
+        self._change(at, new)
+
+    def ioctl(self, op: int, arg: int = 0) -> None:
+        assert op == 6
+        self._change(arg * SECTOR, b"\xff" * SECTOR)
+
+    def is_dead(self) -> bool:
+        return 0 < self.dies_at <= self.operations
+
+    def _change(self, at: int, new: bytes) -> None:
+        assert 0 <= at <= at + len(new) <= self.limit, "behind the image"
+        assert self.is_allowed(), "before the head was accepted"
+        self.operations += 1
+        if self.is_dead():
+            raise OSError(-1, "flash")
+        if self.operations == self.cut_at:
+            new = new[: int(len(new) * self._random.choice((0, 0.5, 1, self._random.random())))]
+        self.data[at : at + len(new)] = new
+        if self.operations == self.cut_at:
+            raise PowerCut
+
+
+class Server:
+    """Serves an image in one of its manners per request: network and stream in one."""
+
+    def __init__(self, image: bytes, random: Random, hostile: bool) -> None:
+        self.image = image
+        self.random = random
+        self.is_open = False
+        self._hostile = hostile
+        self._trickles = random.choice((0, 0.1, 0.7))
+        self._manners = random.choice(MANNERS if hostile else (("part",), ("whole",), FAIR))
+        self._answers = 0
+
+    def connect(self, url) -> "Server":
+        assert not self.is_open, "two sockets"
+        if self._happens(0.03):
+            raise error("unreachable", url.host)
+        self.is_open = True
+        self._rest = b""
+        return self
+
+    def close(self) -> None:
+        self.is_open = False
+
+    def write(self, data: bytes) -> int:
+        if self._happens(0.02):
+            raise OSError(104)
+        start, end = 0, 0
+        for line in data.decode().split("\r\n"):
+            if line.startswith("Range: bytes="):
+                start, end = map(int, line[13:].split("-"))
+                end = min(end + 1, len(self.image))
+        self._rest += self._answer(start, end)
+        self._end = self.random.choice((b"", None, OSError(self.random.choice((104, -104, 116)))))
+        return len(data)
+
+    def readline(self, limit: int) -> "bytes | None":
+        return self._take(self._rest.find(b"\n", 0, limit) + 1 or limit)
+
+    def readinto(self, buf) -> "int | None":
+        few = self._happens(self._trickles)
+        data = self._take(self.random.randint(1, len(buf)) if few else len(buf))
+        if data is None:
+            return None
+        buf[: len(data)] = data
+        return len(data)
+
+    def _happens(self, often: float) -> bool:
+        return self._hostile and self.random.random() < often
+
+    def _take(self, size: int) -> "bytes | None":
+        data, self._rest = self._rest[:size], self._rest[size:]
+        if not data and isinstance(self._end, OSError):
+            raise self._end
+        return data or self._end
+
+    def _answer(self, start: int, end: int) -> bytes:
+        random, image = self.random, self.image
+        manner = random.choice(self._manners)
+        if manner == "garbage":
+            return random.randbytes(random.randint(0, 200))
+        if manner == "lie":
+            return self._lie(start, end or len(image))
+        self._answers += 1
+        assert self._answers <= len(image), "more answers than bytes"
+        if manner == "short" and end:
+            end = random.randint(start + 1, end)
+        if manner == "tiny" and end:
+            end = min(end, start + random.choice((1, 2, 35, 36, 100, 4095)))
+        lines = [b"Connection: close"] if random.random() < 0.3 else []
+        if manner == "whole" or not end:
+            status, start, end = 200, 0, len(image)
+        else:
+            status = 206
+            lines.append(span(start, end, len(image)))
+        body = bytearray(image[start:end])
+        if manner == "flip":
+            body[random.randrange(len(body))] ^= 1 << random.randrange(8)
+        if manner == "break":
+            del body[random.randrange(len(body) + 1) :]
+        elif self._happens(0.03):
+            body += random.randbytes(50)
+        return response(status, end - start, *lines) + body
+
+    def _lie(self, start: int, end: int) -> bytes:
+        image, size = self.image, len(self.image)
+        before = max(0, start - 1)
+        lies = (
+            response(206, end - before, span(before, end, size)),
+            response(206, end - start, span(start, end, size + 1)),
+            response(206, size, span(0, size, size)),
+            response(206, end - start),
+            response(200, 9999999999),
+            response(416, 0, b"Content-Range: bytes */3"),
+            response(self.random.choice((100, 204, 301, 404, 500)), 0),
+        )
+        return self.random.choice(lies) + image
+
+
+def response(status: int, length: int, *lines: bytes) -> bytes:
+    first = b"HTTP/1.1 %d X" % status, b"Content-Length: %d" % length
+    return b"\r\n".join((*first, *lines, b"", b""))
+
+
+def span(start: int, end: int, total: int) -> bytes:
+    return b"Content-Range: bytes %d-%d/%d" % (start, end - 1, total)
+
+
+class Download(Updater):
+    """An updater behind its checks; trust, network, receipts and otadata are left out."""
+
+    def __init__(self, board: SimpleNamespace, server: Server, can_borrow: bool) -> None:
+        super().__init__(SimpleNamespace(manifest_url="https://h/m", board="model"), board)
+        self.accepted = False
+        self._checked = object()
+        self._server = server
+        self._can_borrow = can_borrow
+
+    def cancel_from(self, stop: int) -> None:
+        self._progress = lambda at, size: at < stop
+
+    def _network(self, trust) -> Server:
+        return self._server
+
+    def _begin(self, found, release, index, head) -> None:
+        self.accepted = True
+        found.journal.start(index, release.sequence, release.sha256, head, release.version)
+        keep(self._port, found.journal)
+
+    def _erase_ahead(self, writer) -> None:
+        if self._can_borrow:
+            super()._erase_ahead(writer)
+
+
+def keep(board: SimpleNamespace, journal: Journal) -> None:
+    board.nvs = encode(journal)
+
+
+def make_image(random: Random, size: int) -> bytes:
+    """Random bytes behind a head that passes, perhaps with a blank part."""
+    image = bytearray(random.randbytes(max(size, HEAD_SIZE)))
+    image[0], image[1] = 0xE9, 1
+    image[12:14] = bytes(2)
+    struct.pack_into("<II", image, 28, 64, DESCRIPTOR)
+    if size > 5000 and random.random() < 0.3:
+        start = random.randrange(HEAD_SIZE, size)
+        end = min(size, start + random.randrange(3 * SECTOR))
+        image[start:end] = b"\xff" * (end - start)
+    return bytes(image[:size])
+
+
+def change(random: Random, data: bytearray, new=None) -> bytes:
+    """Some pieces behind the head replaced, by `new` or by anything."""
+    for _ in range(random.randint(1, 4)):
+        start = random.randrange(len(data))
+        size = min(len(data) - start, random.choice((1, 16, 5000)))
+        if start >= HEAD_SIZE:
+            data[start : start + size] = new * size if new else random.randbytes(size)
+    return bytes(data)
+
+
+def make_contents(random: Random, image: bytes, size: int) -> bytes:
+    """What a slot of `size` bytes may hold before the first attempt."""
+    data = bytearray(image + b"\xff" * (size - len(image)))
+    head = random.choice((0, 0, random.randrange(1, 13)))  # bytes of the header that are there
+    return random.choice(
+        (
+            *(fill * size for fill in (b"\xff", b"\x00", b"\x0f")),
+            make_image(random, size),
+            bytes(data),
+            data[:head] + BLANK_HEADER[head:] + data[HEADER:],
+            change(random, data[:]),
+            change(random, data[:], b"\xff"),
+        )
+    )
+
+
+class Story:
+    """A slot, one or two releases for it, and attempts to download them."""
+
+    def __init__(self, seed: int) -> None:
+        random = self.random = Random(seed)
+        few, blocks = random.randint(1, 40), BLOCK * random.randint(1, 5)
+        some = [random.randint(1, most) for most in (3 * SECTOR, 2 * BLOCK, 6 * BLOCK)]
+        sizes = (few, blocks, blocks + few, SECTOR * random.randint(1, 90), *some)
+        image = make_image(random, random.choice(sizes))
+        other = make_image(random, random.randint(1, 4 * BLOCK))
+        others = ((), (), (other,), (change(random, bytearray(image)),))
+        self.images = (image, *random.choice(others))
+        self.releases = [make_release(one, sequence=2 + i) for i, one in enumerate(self.images)]
+        size = -(-max(map(len, self.images)) // BLOCK) * BLOCK
+        self.old = make_contents(random, image, size + random.choice((0, SECTOR, BLOCK)))
+        self.slot = StrictSlot(self.old, random)
+        self.board = SimpleNamespace(nvs=b"", free=0)
+        self.board.largest_block = lambda: self.board.free
+        self.current = 0
+
+    def attempt(self, honest: bool) -> str:
+        """One download, with everything that must hold after it. How it ended."""
+        random, slot, board = self.random, self.slot, self.board
+        if random.random() < 0.3:
+            self.current = random.randrange(len(self.images))
+        image, release = self.images[self.current], self.releases[self.current]
+        if random.random() < 0.1:
+            board.nvs = b""
+        found = SimpleNamespace(journal=decode(board.nvs) if board.nvs else Journal())
+        way = random.choice(("wide", "borrowing", "sectors", "split"))
+        board.free = 1 << 20 if way == "wide" else 0
+        server = Server(image, random, not honest and random.random() < 0.7)
+        download = Download(board, server, way == "borrowing")
+        slot.operations = slot.cut_at = slot.dies_at = 0
+        if not honest:
+            if random.random() < 0.7:
+                slot.cut_at = random.randint(1, random.choice((4, 31, 401)))
+            if random.random() < 0.05:
+                slot.dies_at = random.randint(1, 61)
+            if random.random() < 0.1:
+                download.cancel_from(random.randint(0, len(image)))
+        before = bytes(slot.data)
+        is_there = before[HEADER : len(image)] == image[HEADER:]  # only its header may be missing
+        slot.limit = -(-len(image) // SECTOR) * SECTOR
+        slot.is_allowed = lambda: download.accepted or is_there
+        ended = "well"
+        try:
+            download._fill(release, found, 1, slot, way == "split")
+        except PowerCut:
+            ended = "cut"
+        except OtaError as e:
+            ended = e.code
+        except OSError:
+            assert slot.is_dead(), "an OSError that is not the flash's"
+            ended = "flash"
+        assert not server.is_open, "a socket is open"
+        now = bytes(slot.data)
+        assert now[slot.limit :] == before[slot.limit :], "behind the image"
+        assert now.startswith(image) or ended != "well", "ended well without the image"
+        if now != self.old and not any(map(now.startswith, self.images)):
+            assert not self.has_header(now), f"a valid header over a mixture, after: {ended}"
+        if honest and len(image) >= HEAD_SIZE:
+            assert ended == "well", ended
+        return ended
+
+    def has_header(self, data: bytes) -> bool:
+        try:
+            check_head(data, 0)
+        except OtaError:
+            return False
+        return data[:HEADER] in [one[:HEADER] for one in (self.old, *self.images)]
+
+
+@pytest.mark.parametrize("first", range(0, 8 * STORIES, STORIES))
+def test_whatever_server_and_power_do_the_slot_holds_a_whole_image_or_none(first, monkeypatch):
+    monkeypatch.setattr(updater, "save_journal", keep)
+    monkeypatch.setattr(updater, "gc", SimpleNamespace(collect=lambda: None))  # slow under pytest
+    ends = set()
+    for seed in range(first, first + STORIES):
+        try:
+            story = Story(seed)
+            monkeypatch.setattr(updater, "_WORTH_BORROWING", story.random.choice((1, 1, 2, 4)))
+            for left in range(story.random.randint(1, 5), -1, -1):
+                ends.add(story.attempt(honest=not left))
+        except Exception as e:
+            raise AssertionError(f"seed {seed}: {e}") from e
+    assert ends >= {"well", "cut", "cancelled", "http-format", "link-lost"}
+
+
+def test_the_slot_of_the_model_is_as_strict_as_flash():
+    slot = StrictSlot(b"\xff" * 2 * BLOCK, Random(1))
+    slot.writeblocks(0, b"\x0f" * SECTOR, 0)
+    with pytest.raises(AssertionError, match="programmed twice"):
+        slot.writeblocks(0, b"\x0e" * 16, 0)
+    slot.writeblocks(0, bytes(16), 0)
+    slot.ioctl(6, 0)
+    slot.limit = BLOCK
+    for call in (lambda: slot.ioctl(6, 16), lambda: slot.writeblocks(16, b"\x00", 0)):
+        with pytest.raises(AssertionError, match="behind the image"):
+            call()
+    slot.is_allowed = lambda: False
+    for call in (lambda: slot.ioctl(6, 1), lambda: slot.writeblocks(1, b"\x00", 0)):
+        with pytest.raises(AssertionError, match="before the head"):
+            call()
+    assert slot.data == b"\xff" * 2 * BLOCK
