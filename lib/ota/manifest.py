@@ -78,7 +78,7 @@ class Manifest:
         for payload in self.payloads:
             if payload.encoding == PLAIN:
                 if payload.size != self.size:
-                    raise error("manifest-format", "payload and image differ in size")
+                    raise error("manifest-format", "payload differs in size")
                 return payload
         raise error("no-payload", "no payload in the encoding %s" % PLAIN)
 

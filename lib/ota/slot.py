@@ -259,7 +259,7 @@ class SlotWriter:
             self._device.writeblocks(0, data, 0)
         self._device.writeblocks(0, slot.head, 0)
         if slot.read_head() != slot.head:
-            raise error("readback", "the header does not read back")
+            raise error("readback", "header does not read back")
 
     # Writing
 

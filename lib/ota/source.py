@@ -155,4 +155,4 @@ def _io(call, arg):
 
 def _silent():
     # None is what a timed-out TLS stream gives on MicroPython.
-    return error("timeout", "the server stopped answering")
+    return error("timeout", "no answer in time")

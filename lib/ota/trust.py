@@ -102,7 +102,7 @@ def _add_key(keys: dict, entry: dict) -> None:
         raise error("format-unknown", "key algorithm %s, expected %s" % (alg, RsaKey.alg))
     modulus = b64url_decode(text_field(entry, "n", 512, 512))
     if len(modulus) != KEY_SIZE or modulus[0] < 0x80 or not modulus[-1] & 1:
-        raise Malformed("n is not an odd number of 3072 bits")
+        raise Malformed("n is not odd with 3072 bits")
     n = int.from_bytes(modulus, "big")
     # One key under two names would count twice.
     if kid in keys or n in [key.n for key in keys.values()]:

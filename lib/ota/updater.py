@@ -45,9 +45,7 @@ class Updater:
         self._config = config
         self._port = port or Port()
         self._checked: "Trust | None" = None  # the trust store that the last check relied on
-        self._progress = None
-        self._feed = None
-        self._asking = False
+        self._listen(None)
         self.reason = ""
 
     @classmethod
@@ -98,7 +96,7 @@ class Updater:
     def download(self, release: Manifest, progress=None, feed=None, split=False) -> None:
         """Bring a release into the next slot and prove it there. The boot slot stays.
 
-        Only 64 KiB blocks that are not right yet are asked for, and only what differs is erased.
+        Only 64 KiB blocks that are not right yet are asked for, and only those are touched.
         Allocates its buffers and the TLS connection once: 4 KiB to work with, and 64 KiB for data
         where the ESP-IDF heap has room for them beside TLS, else 4 KiB; then 64 KiB are borrowed
         before the image is fetched, to erase in large blocks. After any failure it can be called
@@ -116,18 +114,16 @@ class Updater:
         """
         global _running
         if _running:
-            raise error("busy", "another download is running")
+            raise error("busy", "a download is running")
         found = self._permitted(release)
         index, device = self._next(found)
-        self._asking = False
         if device.info()[5]:
             raise error("encrypted", "slot %d is encrypted" % index)
         check_limits(release, self._port.now(), device.info()[3])
         release.plain()
         self._port.check_file_system()
         _running = True
-        self._progress = progress
-        self._feed = feed
+        self._listen(feed, progress)
         try:
             _thrifty(self._fill, release, found, index, device, split)
         except OSError as e:
@@ -145,11 +141,13 @@ class Updater:
         """
         device = self._next(self._permitted(release))[1]
         writer = SlotWriter(device, release)
-        self._feed = feed
+        self._listen(feed)
         try:
             writer.adopt()
             self._drive(writer.prove())
         except OSError as e:
+            if self._asking:
+                raise
             raise error("flash", "slot: %s" % e)
         self._select(release)
 
@@ -353,6 +351,11 @@ class Updater:
         for _ in steps:
             if self._feed:
                 self._ask(self._feed)
+
+    def _listen(self, feed, progress=None) -> None:
+        self._feed = feed
+        self._progress = progress
+        self._asking = False
 
     def _ask(self, callback, *args):
         # What the application raises comes through as it is.

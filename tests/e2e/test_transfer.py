@@ -279,6 +279,12 @@ def test_what_the_application_raises_comes_through(site, tmp_path):
             download(v, **how)
         download(v)
         assert holds(v, IMAGE)
+        u = updater(v)
+        release = u.check()
+        with pytest.raises(OSError, match="the display"):
+            u.activate(release, feed=broken)
+        u.activate(release)
+        assert v.selected() == "ota_1"
 
 
 def test_a_cancel_before_the_head_was_seen_leaves_the_journal_alone(site, tmp_path):
