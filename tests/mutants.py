@@ -2998,8 +2998,15 @@ MUTANTS = [
     Mutant(
         "download: the application's errors are called flash errors",
         "updater.py",
-        "if self._asking:\n                raise",
-        "if False:\n                raise",
+        'if self._asking:\n                raise\n            raise error("flash", "slot %d',
+        'if False:\n                raise\n            raise error("flash", "slot %d',
+        "e2e/test_transfer.py::test_what_the_application_raises_comes_through",
+    ),
+    Mutant(
+        "activate: the application's errors are called flash errors",
+        "updater.py",
+        'if self._asking:\n                raise\n            raise error("flash", "slot: %s',
+        'if False:\n                raise\n            raise error("flash", "slot: %s',
         "e2e/test_transfer.py::test_what_the_application_raises_comes_through",
     ),
     Mutant(
