@@ -90,7 +90,7 @@ class Bench:
     def narrow(self) -> Vm:
         """The VM with 32-bit words, as on the chip: for heap, allocations and instructions."""
         assert self.module_sizes
-        return Vm(interpreter.install("trixie", "i386", self.say), self.folder / "modules")
+        return Vm(interpreter.narrow(self.say), self.folder / "modules")
 
     def server(self, published: Published) -> Server:
         """The server of a published folder."""

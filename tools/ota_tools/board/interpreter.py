@@ -143,6 +143,15 @@ def install(suite: str, arch: str | None = None, progress: Progress | None = Non
     return _cached(suite, arch) or _install(suite, arch, progress)
 
 
+def narrow(progress: Progress | None = None) -> Interpreter:
+    """The VM with 32-bit words, as on the chip: the oldest supported version, from Debian's archive.
+
+    Raises MissingTool.
+    """
+    arch = _own_arch()
+    return install("trixie", _NARROW.get(arch, arch), progress)
+
+
 def legs(progress: Progress | None = None) -> dict[str, Interpreter]:
     """The VMs that portable code is tried on, by a name for people.
 
@@ -153,8 +162,7 @@ def legs(progress: Progress | None = None) -> dict[str, Interpreter]:
     """
     named = {"found": find(progress=progress)}
     if _os_release().get("ID") == "debian":
-        arch = _own_arch()
-        named["32 bits"] = install("trixie", _NARROW.get(arch, arch), progress)
+        named["32 bits"] = narrow(progress)
         named["newest"] = install("testing", None, progress)
     return named
 
