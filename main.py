@@ -9,13 +9,12 @@ import time
 
 import app
 import network
-import ntptime
 
 import ota
 
 
 def connect():
-    """Join the network and set the clock: certificates have dates."""
+    """Join the network. The clock is the library's business: certificates have dates."""
     with open("/wifi.json") as file:
         wifi = json.load(file)
     station = network.WLAN(network.STA_IF)
@@ -25,10 +24,6 @@ def connect():
         if station.isconnected():
             break
         time.sleep(0.1)
-    try:
-        ntptime.settime()
-    except OSError as e:
-        print("clock not set:", e)
     return station
 
 
@@ -48,12 +43,11 @@ def update():
     try:
         print("last update:", ota.status()["outcome"])
         updater = ota.Updater.from_config()
-        release = updater.check()
+        release = updater.update(progress=show)
         if release is None:
             print("no update:", updater.reason)
             return
-        print("installing", release.version, "-", release.size, "bytes")
-        updater.install(release, progress=show)
+        print("installed", release.version, "-", release.size, "bytes")
     except ota.OtaError as e:
         print("update failed:", e)
         return

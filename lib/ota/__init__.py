@@ -14,6 +14,8 @@ _PUBLIC = (
     "start boot",
     "trial self_test confirm rollback reset",
     "updater Updater",
+    "aio AsyncUpdater",
+    "local Wire",
     "health status",
     "memory history forget",
     "errors OtaError SourceError ImageError SignatureError SlotError",
@@ -21,12 +23,14 @@ _PUBLIC = (
 
 TYPE_CHECKING = const(False)  # the device's compiler drops what stands below
 if TYPE_CHECKING:
+    from .aio import AsyncUpdater as AsyncUpdater
     from .errors import ImageError as ImageError
     from .errors import OtaError as OtaError
     from .errors import SignatureError as SignatureError
     from .errors import SlotError as SlotError
     from .errors import SourceError as SourceError
     from .health import status as status
+    from .local import Wire as Wire
     from .memory import forget as forget
     from .memory import history as history
     from .start import boot as boot

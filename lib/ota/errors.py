@@ -10,7 +10,10 @@ class OtaError(Exception):
 
     Attributes:
         code: a key of `CODES`, stable across releases.
+        wait_s: seconds after which the server wants to be asked again, 0 where it did not say.
     """
+
+    wait_s = 0
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(code + ": " + message)
@@ -41,7 +44,12 @@ CODES = {
     "timeout": SourceError,         # the server stopped answering | retry
     "short-body": SourceError,      # fewer bytes came than announced | retry
     "url": SourceError,             # a URL that cannot be used | https://host/path, plain ASCII
+    "too-slow": SourceError,        # fewer bytes per second than least_rate | retry
     "http-status": SourceError,     # not a 200 answer | check the URL and the server
+    "denied": SourceError,          # 401, 403 or 407 | check credentials; a signed URL has expired?
+    "server-busy": SourceError,     # 408, 425, 429 or 5xx | retry later
+    "redirect": SourceError,        # a circle, over five, or away from https | check the server
+    "changed": SourceError,         # the file changed while it was read | retry
     "http-format": SourceError,     # not a well-formed answer, or over a limit | check the server
     "tls": SourceError,             # the TLS handshake failed | check the server's TLS settings
     "tls-verify": SourceError,      # the server's certificate is not trusted | check roots and name

@@ -25,6 +25,7 @@ def status(port: "Port | None" = None) -> dict:
         outcome, reason, outcome_version: of the last attempt;
         refused: list of dicts with sha256 (its first 32 hex digits) and sequence;
         journal: it could be read; config: "" or what is wrong with /ota.json;
+        verified: TLS is verified by that file;
         fault: what kept `ota.boot()` from its work.
 
     Raises SlotError `no-slots`, `no-otadata`, `flash`.
@@ -33,6 +34,7 @@ def status(port: "Port | None" = None) -> dict:
 
     port = port or Port()
     found = Situation(port)
+    wrong, verified = _config(port)
     receipts = load_receipts(port.path(FILE))
     slots = []
     for index, part in enumerate(found.slots):
@@ -67,14 +69,15 @@ def status(port: "Port | None" = None) -> dict:
             for digest, sequence in journal.refused
         ],
         "journal": found.remembered,
-        "config": _config_fault(port),
+        "config": wrong,
+        "verified": verified,
         "fault": fault,
     }
 
 
-def _config_fault(port: Port) -> str:
+def _config(port: Port) -> tuple:
+    # What is wrong with it, and whether it lets TLS be verified.
     try:
-        load_config(port.path(CONFIG))
+        return "", load_config(port.path(CONFIG)).verified
     except OtaError as e:
-        return str(e)
-    return ""
+        return str(e), True

@@ -12,12 +12,14 @@ import time
 from micropython import const
 
 from .chip import Chip
+from .dates import build_date
 from .errors import error
 from .otadata import CRC_OFFSET, ENTRY_SIZE
 
 _FREE_BLOCKS = const(4)  # a small file, its replacement, and littlefs' own two
 _EPOCH_2000 = const(946684800)  # Unix time of MicroPython's epoch on the ESP32
-_BUILT = const(1767225600)  # 2026-01-01: a clock below was never set
+_DAY_S = const(86400)
+_DATE = const(128)  # of the build: header 24, segment header 8, in the descriptor 96
 _PARKED_MS = const(1000000000)  # 11 days; the task watchdog's counter allows little more
 
 # machine.reset_cause() on the ESP32: power-on and brown-out 1, software reset and panic 2,
@@ -31,6 +33,11 @@ SOFT = const(5)
 
 class Port(Chip):
     """The ESP32 as this library needs it: what `Chip` reads, judged, and all that changes it."""
+
+    BUILT = 1767225600
+    """Unix seconds of 2026-01-01, before this library was written."""
+
+    _guessed = False  # the clock was set to a date that has passed, for want of a better one
 
     # Slots
 
@@ -157,8 +164,33 @@ class Port(Chip):
         return seconds + _EPOCH_2000 if time.gmtime(0)[0] == 2000 else seconds
 
     def clock_is_set(self) -> bool:
-        """Has anybody set the clock since power-on?"""
-        return self.now() >= _BUILT
+        """Has anybody who knew set the clock since power-on?"""
+        return self.now() >= self.built() and not self._guessed
+
+    def built(self) -> int:
+        """Unix seconds of the day before the running image was built (in whatever time zone that was),
+        `BUILT` at least: a clock that says less was never set. By the image's descriptor
+        (esp_app_desc_t, `date` at offset 96).
+        """
+        partition = self._esp32.Partition
+        date = bytearray(11)
+        try:
+            partition(partition.RUNNING).readblocks(0, date, _DATE)
+        except OSError:
+            return self.BUILT
+        return max(self.BUILT, build_date(bytes(date)) - _DAY_S)
+
+    def set_clock(self, seconds: int, guessed: bool = False) -> None:
+        """Set the clock to Unix seconds; `guessed`: it is this late at least."""
+        if time.gmtime(0)[0] == 2000:
+            seconds -= _EPOCH_2000
+        now = time.gmtime(seconds)
+        self._machine.RTC().datetime((now[0], now[1], now[2], now[6], now[3], now[4], now[5], 0))
+        Port._guessed = guessed  # the clock is everybody's
+
+    def device_id(self) -> bytes:
+        """What tells this chip from others."""
+        return self._machine.unique_id()
 
     def watchdog(self, seconds: int) -> None:
         """Reset the board after so many seconds, whatever runs then; nobody feeds it."""

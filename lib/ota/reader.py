@@ -16,6 +16,7 @@ HEADER = const(16)
 
 BLANK_HEADER = b"\xff" * HEADER
 
+_SECTORS = const(4)  # read in one step: some milliseconds
 _SECTOR = const(4096)  # the compiler folds constants with an underscore
 
 
@@ -74,8 +75,9 @@ class Reader:
         return sha.digest()[:DIGEST] == self.signed(index)
 
     def hash(self, sha, start: int, end: int):
-        """Generator: flash from `start` to `end` into `sha`."""
+        """Generator, a step per 16 KiB at most: flash from `start` to `end` into `sha`."""
         device = self._device
+        readblocks, update = device.readblocks, sha.update
         sector = self.sector
         index = start // _SECTOR
         if start % _SECTOR:
@@ -86,9 +88,11 @@ class Reader:
             yield
         last = end // _SECTOR
         while index < last:
-            device.readblocks(index, sector)
-            sha.update(sector)
-            index += 1
+            stop = min(index + _SECTORS, last)
+            for at in range(index, stop):
+                readblocks(at, sector)
+                update(sector)
+            index = stop
             yield
         if index == last and end % _SECTOR:
             piece = self.view[: end % _SECTOR]

@@ -19,13 +19,18 @@ _FORMAT = const(1)
 
 
 class Receipt:
-    """sha256 (32 bytes), size in bytes, version, sequence of the image in a slot."""
+    """sha256 (32 bytes), size in bytes, version, sequence of the image in a slot; `created`: Unix
+    seconds by its manifest, 0 where that is not known.
+    """
 
-    def __init__(self, sha256: bytes, size: int, version: str, sequence: int) -> None:
+    def __init__(
+        self, sha256: bytes, size: int, version: str, sequence: int, created: int = 0
+    ) -> None:
         self.sha256 = sha256
         self.size = size
         self.version = version
         self.sequence = sequence
+        self.created = created
 
 
 def load_receipts(path: str) -> dict:
@@ -52,6 +57,7 @@ def encode(receipts: dict) -> bytes:
             "size": receipt.size,
             "version": receipt.version,
             "sequence": receipt.sequence,
+            "created": receipt.created,
         }
     data = json.dumps({"format": _FORMAT, "slots": slots}).encode()
     if len(data) > _LIMIT:
@@ -72,4 +78,5 @@ def _receipt(entry) -> Receipt:
         field(entry, "size", int),
         text_field(entry, "version", 1, 24),
         field(entry, "sequence", int),
+        field(entry, "created", int, 0),
     )

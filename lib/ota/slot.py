@@ -66,7 +66,7 @@ class SlotWriter:
         self.at = 0
 
     def survey(self, head: bytes = b"", interrupted: bool = False):
-        """Generator, a step per sector: find the 64 KiB blocks that are right and stay untouched.
+        """Generator, a step per 16 KiB: find the 64 KiB blocks that are right and stay untouched.
 
         A slot without a header is not read at all, unless an attempt is known of: nothing in it can
         be expected to be right, and sectors that are will be found when their bytes came.
@@ -118,6 +118,14 @@ class SlotWriter:
             self.at = start
             self._sha = None
 
+    def rewind(self) -> None:
+        """The bytes since the start of a block were of no use: they are wanted again."""
+        index = max(self.at - 1, 0) // BLOCK
+        if self._state[index] == _BLANK:
+            self._state[index] = _WRONG  # it was begun
+        self.at = index * BLOCK
+        self._sha = None
+
     def copy(self, body, end: int):
         """Generator: bytes from `at` up to `end` go from a body to flash, a step per flash operation.
 
@@ -126,9 +134,10 @@ class SlotWriter:
 
         Args:
             body: readinto(view) puts bytes there and says how many. Where it raises OSError or puts
-                none, lost(what it raised or returned) gives the exception to be raised, or None to
-                try again after the next step.
+                none, lost(what it raised or returned, at) gives the exception to be raised, or None
+                to wait for `link`, which is yielded.
             end: `wanted()` names it.
+        After an exception of `lost` the next copy goes on from `at`; after another one `rewind()`.
         Raises ImageError `image-format`, `wrong-chip`, `digest-mismatch`, and what `on_head` raises.
         """
         device = self._device
@@ -138,6 +147,8 @@ class SlotWriter:
         view = whole = self._view
         pieces = self._pieces
         readinto = body.readinto
+        readblocks, writeblocks = device.readblocks, device.writeblocks
+        size = self.size
         begun = self.begun
         at = self.at
         fill = at % _SECTOR
@@ -145,7 +156,7 @@ class SlotWriter:
             block = at // _BLOCK
             state = self._state[block]
             unknown = state == _WRONG  # the others are erased already, or will be
-            sha = self._sha or hashlib.sha256()
+            sha = self._sha = self._sha or hashlib.sha256()  # kept where the connection breaks
             limit = min(end, (block + 1) * _BLOCK)
             while at < limit:
                 room = whole
@@ -156,30 +167,32 @@ class SlotWriter:
                 except OSError as e:
                     raise body.lost(e)
                 if not n:
-                    wrong = body.lost(n)
+                    wrong = body.lost(n, at)
                     if wrong:
                         raise wrong
-                    yield
+                    yield body.link
                     continue
-                at += n
+                self.at = at = at + n
                 fill += n
-                self.at = at
-                if fill < _SECTOR and at < self.size:
+                if fill < _SECTOR and at < size:
                     yield
                     continue
                 if state != _RIGHT:
                     index = (at - 1) // _SECTOR
-                    sha.update(data if fill == _SECTOR else view[:fill])
-                    if not begun:
-                        yield from self._accept(index == 0, fill)
-                        begun = True
-                    if index == 0:
-                        self._blank_header()
-                    if fill < _SECTOR:
-                        self._pad(fill)
+                    if fill == _SECTOR and index and begun:  # as nearly all
+                        sha.update(data)
+                    else:
+                        sha.update(view[:fill])
+                        if not begun:
+                            yield from self._accept(index == 0, fill)
+                            begun = True
+                        if index == 0:
+                            self._blank_header()
+                        if fill < _SECTOR:
+                            self._pad(fill)
                     blank = state == _BLANK
                     if unknown:
-                        device.readblocks(index, scratch)
+                        readblocks(index, scratch)
                         blank = scratch[0] == 0xFF and tail == front
                     if not unknown or scratch != data:
                         if not blank:
@@ -190,12 +203,14 @@ class SlotWriter:
                                 device.writeblocks(index, pieces[piece], piece * _PIECE)
                                 yield
                         else:
-                            device.writeblocks(index, data, 0)
+                            writeblocks(index, data, 0)
                 fill = 0
                 yield
-            self._sha = sha
-            if at % _BLOCK == 0 or at == self.size:
-                self._end_block(block, state)
+            if at % _BLOCK == 0 or at == size:
+                self._sha = None
+                if state != _RIGHT:
+                    self._judge(block, sha)
+                    self._state[block] = _RIGHT
 
     def write(self, buf) -> None:
         """Take bytes in any chunking, without a pause. Raises as `copy`; ImageError `size-mismatch`."""
@@ -225,7 +240,7 @@ class SlotWriter:
         return sum([self._is_to_erase(index, 1) for index in range(1, self.size // BLOCK)])
 
     def prove(self):
-        """Generator, a step per sector: the slot's SHA-256 is the signed one, the header from RAM.
+        """Generator, a step per 16 KiB: the slot's SHA-256 is the signed one, the header from RAM.
 
         Raises SourceError `short-body`; ImageError `digest-mismatch`; SlotError `readback`.
         """
@@ -272,12 +287,10 @@ class SlotWriter:
             state == _WRONG and not self._slot.are_blank(first, first + sectors)
         )
 
-    def _end_block(self, block: int, state: int) -> None:
+    def _judge(self, block: int, sha) -> None:
         # All bytes of a block went into the hash.
-        sha, self._sha = self._sha, None
-        if state != _RIGHT and sha and sha.digest()[:DIGEST] != self._slot.signed(block):
+        if sha.digest()[:DIGEST] != self._slot.signed(block):
             raise error("digest-mismatch", "block %d is not what was signed" % block)
-        self._state[block] = _RIGHT
 
     def _accept(self, from_buffer: bool, fill: int):
         # Generator, a step per flash operation: the head of the image, in the buffer or (its block is
@@ -325,6 +338,8 @@ class SlotWriter:
 class _Pushed:
     # Bytes that somebody gives, as a body.
 
+    link = None
+
     def __init__(self, buf) -> None:
         self._view = memoryview(buf)
         self._at = 0
@@ -335,5 +350,5 @@ class _Pushed:
         room[:] = self._view[at : self._at]
         return len(room)
 
-    def lost(self, what):
+    def lost(self, what, at=0):
         return what

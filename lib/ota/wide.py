@@ -65,18 +65,20 @@ class WideWriter(SlotWriter):
                     fill += n
                     self.at = at
                 else:
-                    wrong = body.lost(n)
+                    wrong = body.lost(n, at)
                     if wrong:
                         raise wrong
+                    yield body.link
+                    continue
                 yield
             if at % _BLOCK and at < self.size:
                 return
             if state == _RIGHT:
                 continue
-            self._sha = hashlib.sha256(self._view[:fill])
-            self._end_block(block, state)
+            self._judge(block, hashlib.sha256(self._view[:fill]))
             if not self.begun:
                 yield from self._accept(block == 0, fill)
+            self._state[block] = _RIGHT
             if block == 0:
                 self._blank_header()
             count = self._pad(fill)

@@ -254,11 +254,28 @@ SERVED = [
         lambda o: o.liar(f"HTTP/1.1 200 OK\nContent-Length: {len(o.image)}", o.image[:90000]),
         NEXT_SLOT,
     ),
-    Row("no Content-Length", "http-format", lambda o: o.liar("HTTP/1.1 200 OK", o.image)),
     Row(
-        "chunked",
-        "http-format",
+        "body of no length that ends too early",
+        "short-body",
+        lambda o: o.liar("HTTP/1.1 200 OK", o.image[:-1]),
+        NEXT_SLOT,
+    ),
+    Row(
+        "chunks that end too early",
+        "short-body",
         lambda o: o.liar("HTTP/1.1 200 OK\nTransfer-Encoding: chunked", b"0\r\n\r\n"),
+    ),
+    Row(
+        "a chunk of no size",
+        "http-format",
+        lambda o: o.liar("HTTP/1.1 200 OK\nTransfer-Encoding: chunked", b"-1\r\n\r\n"),
+    ),
+    Row(
+        "a length for chunks",
+        "http-format",
+        lambda o: o.liar(
+            f"HTTP/1.1 200 OK\nContent-Length: {len(o.image)}\nTransfer-Encoding: chunked", b""
+        ),
     ),
     Row(
         "compressed on the way",
@@ -272,7 +289,22 @@ SERVED = [
         "http-format",
         lambda o: o.liar("HTTP/1.1 200 OK\nContent-Length: 1\nContent-Length: 2", b"x"),
     ),
-    Row("a redirect", "http-status", lambda o: o.liar("HTTP/1.1 302 Found\nLocation: /b", b"")),
+    Row(
+        "redirects in a circle",
+        "redirect",
+        lambda o: o.liar("HTTP/1.1 302 Found\nLocation: /b", b""),
+    ),
+    Row(
+        "a redirect away from https",
+        "redirect",
+        lambda o: o.liar("HTTP/1.1 302 Found\nLocation: http://localhost/b", b""),
+    ),
+    Row("no access", "denied", lambda o: o.liar("HTTP/1.1 403 Forbidden\nContent-Length: 0", b"")),
+    Row(
+        "server overloaded",
+        "server-busy",
+        lambda o: o.liar("HTTP/1.1 503 Unavailable\nRetry-After: 5\nContent-Length: 0", b""),
+    ),
     Row("not HTTP", "http-format", lambda o: o.liar("SSH-2.0-OpenSSH_9.2", b"")),
     Row(
         "an endless head",

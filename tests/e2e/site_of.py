@@ -49,7 +49,14 @@ class Site:
 
     def files(self, **config) -> dict[str, bytes]:
         """What a device of this publisher carries."""
-        fields = {"product": PRODUCT, "board": BOARD, "timeout_s": 2, **config}
+        fields = {
+            "product": PRODUCT,
+            "board": BOARD,
+            "timeout_s": 2,
+            "tries": 1,
+            "ntp": "",
+            **config,
+        }
         return {"/ota.json": json.dumps(fields).encode(), "/ota_trust.json": self.trust}
 
     def device(self, folder: Path, settings: dict | None = None, **config) -> Virtual:

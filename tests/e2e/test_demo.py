@@ -2,7 +2,7 @@
 
 import json
 
-from ota_tools import demo
+from ota_tools import demo, flaky, serve
 from ota_tools.board import maker
 
 
@@ -33,3 +33,22 @@ def test_the_judge_notices_a_slot_with_other_contents(vm, tmp_path, monkeypatch)
     monkeypatch.setattr(demo.Judge, "sha256", lambda self, name, size: real(self, name, size - 1))
     steps = run(vm, tmp_path / "demo")
     assert not steps[0].ok and "does not hold 1.0" in steps[0].reason
+
+
+def test_the_judge_notices_connections_that_did_not_break(vm, tmp_path, monkeypatch):
+    monkeypatch.setattr(demo, "BREAKS", ())
+    steps = run(vm, tmp_path / "demo")
+    assert steps[0].ok
+    assert not steps[1].ok and "0 broken connections" in steps[1].reason
+
+
+def test_the_judge_notices_a_download_that_began_anew(vm, tmp_path, monkeypatch):
+    monkeypatch.setattr(serve, "_part", lambda asked, size: None)  # ranges are ignored
+    steps = run(vm, tmp_path / "demo")
+    assert not steps[1].ok and "bytes on the wire" in steps[1].reason
+
+
+def test_the_judge_notices_a_way_with_one_redirect_less(vm, tmp_path, monkeypatch):
+    monkeypatch.setattr(flaky, "github_like", lambda target: lambda path: target + path[7:])
+    steps = run(vm, tmp_path / "demo")
+    assert not steps[1].ok and "redirecting host was asked 3 times" in steps[1].reason

@@ -5,9 +5,10 @@ from dataclasses import fields
 
 import pytest
 
-from ota_tools.bench import callgrind, limits, variants, vm
-from ota_tools.bench.context import sample
-from ota_tools.bench.goals import GOALS, run, select
+from ota_tools.bench import callgrind, limits, memory, report, variants, vm
+from ota_tools.bench.context import Bench, sample
+from ota_tools.bench.goals import EXTRAS, GOALS, run, select, select_extras
+from ota_tools.bench.result import Result
 from ota_tools.bench.server import Server
 from ota_tools.cli import cli
 from ota_tools.failures import Refused, Usage
@@ -32,6 +33,17 @@ def test_unknown_goals_are_refused():
     assert [goal.number for goal in select([13, 2, 13])] == [13, 2]
     with pytest.raises(ValueError, match="no goal 14"):
         select([14])
+
+
+def test_unknown_extras_are_refused():
+    assert [extra.key for extra in select_extras([])] == ["poll", "resume", "asyncio"]
+    assert [extra.key for extra in select_extras(["asyncio", "poll"])] == ["asyncio", "poll"]
+    with pytest.raises(ValueError, match="no speed; there are poll, resume, asyncio"):
+        select_extras(["speed"])
+    with pytest.raises(Usage, match="no goal 14"):
+        cli.main(["bench", "--only", "poll,14"], standalone_mode=False)
+    with pytest.raises(Usage, match="no speed"):
+        cli.main(["bench", "--only", "5,speed"], standalone_mode=False)
 
 
 def test_numbers_at_and_under_their_limit_pass():
@@ -90,9 +102,10 @@ def test_a_made_up_worse_number_is_refused_by_the_command(tmp_path, monkeypatch,
     assert "mpy/slot: 9999, at most 2485" in capsys.readouterr().out
 
 
-def test_the_gate_takes_no_goals():
+@pytest.mark.parametrize("only", ["5", "poll"])
+def test_the_gate_takes_no_goals_and_no_extras(only):
     with pytest.raises(Usage):
-        cli.main(["bench", "--limits", "x", "--only", "5"], standalone_mode=False)
+        cli.main(["bench", "--limits", "x", "--only", only], standalone_mode=False)
 
 
 def test_the_ceiling_has_at_most_15_lines():
@@ -154,12 +167,86 @@ def test_the_server_counts_and_serves_ranges(tmp_path):
     assert 110 < counted < 800
 
 
+def test_extras_stand_in_table_notes_and_page_beside_the_goals():
+    goal, extra = GOALS[4], EXTRAS[0]
+    pairs = [(goal, Result(2.0, 1.0, 0.5, True, "why so", 0.0, {"ms x": 1}))]
+    also = [(extra, Result(4265, 2233, 0.5236, None, "what it is", 0.0, {"bytes y": 167}))]
+    with Bench(True) as bench:
+        shown = report.as_object(pairs, also, bench)
+    assert [found["key"] for found in shown["also"]] == ["poll"]
+    assert set(shown["spreads"]) == {"5", "poll"}
+    assert report.table(shown).row_count == 2
+    assert report.notes(shown) == [" 5  why so", "poll  what it is"]
+    page = report.page_text(shown, [])
+    assert "Also measured, without a goal:" in page
+    assert f"| {extra.name} | 2 233 bytes | 4 265 bytes (a check without ETag) | 0.5236 |" in page
+    assert "what it is" in page and "| bytes y | 167 |" in page
+
+
+def test_a_run_without_extras_has_no_table_of_them():
+    with Bench(True) as bench:
+        page = report.page_text(report.as_object([(GOALS[8], Result())], [], bench), [])
+    assert "Also measured" not in page
+
+
+@pytest.fixture(scope="module")
+def scene():
+    with Bench(True) as bench:
+        yield bench
+
+
+def test_a_plain_update_over_https_never_loads_what_few_devices_need(scene):
+    loaded = memory.plain_modules(scene)
+    assert scene.module_sizes.keys() - set(loaded) >= {"aio", "clock", "local", "pins"}
+    assert {"engine", "net", "source", "transfer", "updater", "wide"} <= set(loaded)
+
+
+def test_a_check_that_finds_nothing_costs_less_than_the_manifest(scene):
+    found = select_extras(["poll"])[0].measure(scene)
+    details = found.details
+    assert details["HTTP request with ETag"] < 300 and details["HTTP answer with ETag"] < 300
+    assert details["HTTP answer without ETag"] > 2048  # the manifest
+    assert found.ours == details["bytes sent with ETag"] + details["bytes received with ETag"]
+    # TLS alone is the rest of it: the manifest makes the difference.
+    assert 1900 < found.reference - found.ours < 2200
+
+
+def test_a_download_that_breaks_every_64_kib_ends_and_costs_more(scene):
+    details = select_extras(["resume"])[0].measure(scene).details
+    assert details["bytes uncut"] > 512 * 1024
+    assert details["connections cut every 64 KiB"] >= 9
+    assert details["connections cut every 256 KiB"] == 3
+    assert 50 > details["percent more, cut every 64 KiB"] > 0
+    assert (
+        details["percent more, cut every 64 KiB"] > details["percent more, cut every 256 KiB"] > 0
+    )
+
+
+def test_a_task_beside_a_download_over_tls_waits_for_one_sector_erase_at_most(scene):
+    result = run(select([11])[0], scene)
+    assert result.details["ms data"] > 30  # the flash was slow
+    assert result.ours <= 5
+    for name in ("lookup", "handshake", "signature", "activation"):
+        assert result.details[f"ms {name}"] > 0
+
+
+def test_one_extra_as_json(capsys):
+    cli.main(["bench", "--only", "asyncio", "--quick", "--json"], standalone_mode=False)
+    shown = json.loads(capsys.readouterr().out)
+    assert shown["goals"] == [] and shown["by size"] is None
+    (found,) = shown["also"]
+    assert found["key"] == "asyncio"
+    assert found["ours"] > 0 and found["reference"] > 0
+    assert "us Updater, split" in found["details"]
+
+
 def test_one_goal_as_json(capsys):
     cli.main(["bench", "--only", "7", "--quick", "--json"], standalone_mode=False)
     shown = json.loads(capsys.readouterr().out)
     assert set(shown) >= {"goals", "machine", "date", "versions", "spreads", "quick"}
     (goal,) = shown["goals"]
     assert goal["number"] == 7
+    assert shown["also"] == []
     assert set(goal) >= {"name", "reference", "ours", "ratio", "met", "note"}
     assert goal["ours"] > goal["reference"] > 1e7
     assert 1.0 < goal["ratio"] < 1.2

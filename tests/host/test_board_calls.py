@@ -1,11 +1,22 @@
 """`esp32.Partition` and NVS call by call, as measured on official firmware (docs/board.md)."""
 
+import calendar
+import time
+
 import pytest
 from fakes import make_image
 from virtual import FACTORY_TABLE, IMAGE_A, IMAGE_B, Virtual
 
 from ota_tools.board.flash import PowerCut, StrictError
-from ota_tools.board.model import BoardReset
+from ota_tools.board.model import (
+    DEEP_SLEEP,
+    HARD,
+    POWER_ON,
+    POWER_ON_TIME,
+    SOFT,
+    WATCHDOG,
+    BoardReset,
+)
 
 INVALID_SIZE = (-260, "ESP_ERR_INVALID_SIZE")
 INVALID_ARG = (-258, "ESP_ERR_INVALID_ARG")
@@ -251,3 +262,48 @@ def test_a_power_cut_happens_in_the_middle_of_an_operation(v):
     buf = bytearray(8192)
     part.readblocks(0, buf)
     assert buf == bytes(4096) + b"\xff" * 2048 + bytes(2048)
+
+
+def ahead(v) -> float:
+    """Seconds by which the board's clock is ahead of the host's, by what it reads."""
+    year, month, day, weekday, hour, minute, second, micros = v.machine.RTC().datetime()
+    now = (year, month, day, hour, minute, second, weekday, 0, 0)
+    return calendar.timegm(now) + micros / 1e6 - time.time()
+
+
+def test_the_clock_is_the_hosts_unless_the_board_is_to_have_its_own(v):
+    assert abs(ahead(v)) < 5
+    v.machine.RTC().datetime((2031, 2, 3, 0, 4, 5, 6, 0))
+    assert v.board.clock_settings == [1927857906]
+    assert abs(ahead(v)) < 5
+
+
+def test_the_clock_says_2000_at_power_on_and_goes_on_once_it_is_set(tmp_path):
+    v = Virtual(tmp_path / "b", clock_unset=True)
+    v.power_on()
+    rtc = v.machine.RTC()
+    assert rtc.datetime()[:5] == (2000, 1, 1, 5, 0)
+    assert (
+        rtc.datetime((2031, 2, 3, 6, 4, 5, 6, 250000)) is None
+    )  # a wrong weekday does not matter
+    assert rtc.datetime()[:7] == (2031, 2, 3, 0, 4, 5, 6)
+    assert v.board.clock_settings == [1927857906.25]
+    told = ahead(v)
+    time.sleep(0.05)
+    for cause in (HARD, WATCHDOG, SOFT, DEEP_SLEEP):
+        v.reset(cause)
+        assert abs(ahead(v) - told) < 0.04, cause
+    v.reset(POWER_ON)
+    assert abs(ahead(v) - (POWER_ON_TIME - time.time())) < 5
+
+
+def test_a_date_has_eight_fields(v):
+    with pytest.raises(ValueError, match="requested length 8 but object has length 7"):
+        v.machine.RTC().datetime((2031, 2, 3, 0, 4, 5, 6))
+    assert v.board.clock_settings == []
+
+
+def test_every_board_has_an_identity_of_its_own(v, tmp_path):
+    other = Virtual(tmp_path / "other")
+    assert len(v.machine.unique_id()) == 6
+    assert v.machine.unique_id() == v.machine.unique_id() != other.machine.unique_id()

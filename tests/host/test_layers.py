@@ -13,9 +13,10 @@ ORDER = [
     ["strict", "otadata", "rsa", "image", "jws", "trust", "manifest", "journal"],
     ["reader", "slot", "wide"],
     ["chip", "port", "files", "config", "receipt", "memory"],
-    ["http", "net", "source"],
+    ["http", "patience", "pins", "net", "source", "clock", "local"],
     ["situation", "trial", "start"],
-    ["updater", "health"],
+    ["transfer", "engine", "health"],
+    ["updater", "aio"],
     ["__init__"],
 ]
 

@@ -1,19 +1,28 @@
-"""The HTTPS server and its certificates, asked by CPython's client, curl, openssl and raw TLS."""
+"""The HTTPS server and its certificates, asked by CPython's client, curl, openssl and raw TLS; the
+serial one over a pseudo-terminal.
+"""
 
+import contextlib
+import fcntl
 import hashlib
 import http.client
+import os
+import select
+import signal
 import socket
 import ssl
 import stat
 import subprocess
+import sys
 import threading
 import time
+import tty
 
 import pytest
 from cryptography import x509
 
-from ota_tools import certificates, serve
-from ota_tools.failures import Refused, Usage
+from ota_tools import certificates, serial_line, serve
+from ota_tools.failures import Refused, Unreachable, Usage
 
 BODY = bytes(range(256)) * 1000
 TAG = f'"{hashlib.sha256(BODY).hexdigest()[:32]}"'
@@ -331,7 +340,7 @@ def test_client_without_handshake_is_dropped_in_time(server, monkeypatch):
 
 
 def test_client_that_asks_nothing_is_dropped_in_time(server, paths, monkeypatch):
-    monkeypatch.setattr(serve._Handler, "timeout", 0.2)
+    monkeypatch.setattr(serve.Handler, "timeout", 0.2)
     assert raw(server, paths, b"GET /app.bin HTTP") == b""
     assert server.requests == []
 
@@ -422,6 +431,189 @@ def test_openssl_verifies_the_server_strictly(paths):
     command += ["-verify_ip", "127.0.0.1", "-CAfile", paths.ca_pem, paths.server_pem]
     done = subprocess.run(command, capture_output=True, text=True, timeout=20)
     assert done.returncode == 0, done.stderr
+
+
+# The serial line
+
+
+class Line:
+    """A pseudo-terminal: `name` is what the host opens, the board's end is here."""
+
+    def __init__(self):
+        self.fd, self.other = os.openpty()
+        tty.setraw(self.other)
+        self.name = os.ttyname(self.other)
+
+    def say(self, data):
+        os.write(self.fd, data)
+
+    def hear(self, n=1 << 20, wait_s=0.3):
+        """What the host says, `n` bytes of it or all until it is silent for so long."""
+        data = b""
+        while len(data) < n and select.select([self.fd], [], [], wait_s)[0]:
+            data += os.read(self.fd, n - len(data))
+        return data
+
+    def ask(self, path, *fields, n=1 << 20):
+        lines = [f"GET {path} HTTP/1.1", "Host: x", *fields, "", ""]
+        self.say("\r\n".join(lines).encode())
+        return self.hear(n)
+
+    def close(self):
+        os.close(self.fd)
+        os.close(self.other)
+
+
+@pytest.fixture
+def line():
+    made = Line()
+    yield made
+    made.close()
+
+
+@contextlib.contextmanager
+def over(line, folder, **options):
+    with serial_line.SerialServer(folder, line.name, **options) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield server
+        server.close()
+        thread.join(5)
+        assert not thread.is_alive()
+
+
+def test_files_and_parts_of_them_come_over_a_serial_line(line, folder):
+    with over(line, folder) as server:
+        head, _, body = line.ask("/app.bin").partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 200 OK\r\n") and body == BODY
+        assert b"ETag: " + TAG.encode() in head and b"Connection:" not in head
+        head, _, body = line.ask("/app.bin", "Range: bytes=100-199").partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 206 ") and body == BODY[100:200]
+        assert line.ask("/app.bin", f"If-None-Match: {TAG}").startswith(b"HTTP/1.1 304 ")
+        assert line.ask("/missing").startswith(b"HTTP/1.1 404 ")
+        assert [r.status for r in server.requests] == [200, 206, 304, 404]
+        assert str(server.requests[1]) == (f"{line.name} GET /app.bin bytes=100-199: 206, 100 B")
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/sub", "/../secret", "/%2e%2e/secret", "/out", "/up/secret"]
+)
+def test_nothing_outside_the_folder_comes_over_a_serial_line(line, folder, path):
+    with over(line, folder):
+        assert line.ask(path).startswith(b"HTTP/1.1 404 ")
+
+
+@pytest.mark.parametrize(
+    ("noise", "status"),
+    [
+        (b"ets Jul 29 2019 12:21:46\r\n\r\nrst:0x1 (POWERON_RESET)\r\n", 400),
+        (b"T /app.bin HTTP/1.1\r\nHost: x\r\n\r\n", 501),
+        (b"GET /app.bin HTP/1.1\r\nHost: x\r\n\r\n", 400),
+        (b"POST /app.bin HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n", 501),
+        (b"GET /app.bin HTTP/1.1\r\nHost: x\r\n", 408),
+        (b"GET /app.bin HT", 408),
+        (b"\xff\x00\xfe", 408),
+        (b"\x80" * 1000 + b"\n", 400),
+    ],
+)
+def test_what_is_no_request_is_not_answered_and_the_next_one_is(line, folder, noise, status):
+    with over(line, folder) as server:
+        line.say(noise)
+        assert line.hear(wait_s=1) == b""
+        assert line.ask("/empty").startswith(b"HTTP/1.1 200 ")
+        assert [(r.status, r.bytes_sent) for r in server.requests] == [(status, 0), (200, 0)]
+
+
+def test_a_board_that_does_not_read_is_given_up_and_served_again(line, folder, monkeypatch):
+    monkeypatch.setattr(serial_line, "STUCK_S", 0.3)
+    with over(line, folder) as server:
+        line.say(b"GET /app.bin HTTP/1.1\r\nHost: x\r\n\r\n")
+        (request,) = requests(server, 1)
+        assert request.bytes_sent < len(BODY)
+        line.hear()
+        assert line.ask("/app.bin").endswith(BODY)
+
+
+@pytest.mark.parametrize("reads", [True, False])
+def test_close_of_a_serial_line_ends_within_a_second(line, folder, reads):
+    with over(line, folder) as server:
+        if not reads:
+            line.say(b"GET /app.bin HTTP/1.1\r\nHost: x\r\n\r\n")
+            time.sleep(0.2)
+        start = time.monotonic()
+        server.close()
+        server.close()
+    assert time.monotonic() - start < 1
+
+
+def test_a_line_that_goes_away_is_said(folder):
+    line = Line()
+    with serial_line.SerialServer(folder, line.name) as server:
+        threading.Timer(0.2, line.close).start()
+        with pytest.raises(Unreachable, match=f"^{line.name}: "):
+            server.serve_forever()
+
+
+def test_a_serial_line_serves_a_folder_only(line, folder):
+    with pytest.raises(Usage, match="is not a folder"):
+        serial_line.SerialServer(folder / "missing", line.name)
+
+
+def test_a_port_that_is_not_there_is_said_in_one_line(ota, folder, line):
+    done = ota("serve", folder, "--serial", folder / "ttyUSB0")
+    assert done.code == 3
+    assert done.line().endswith("ttyUSB0: No such file or directory")
+    done = ota("serve", folder, "--serial", folder / "app.bin")
+    assert done.code == 3
+    assert "app.bin: " in done.line()
+
+
+def test_a_port_that_is_busy_is_said_in_one_line(ota, folder, line):
+    with open(line.name, "rb", buffering=0) as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        done = ota("serve", folder, "--serial", line.name)
+    assert done.code == 3
+    assert done.line() == f"ota: {line.name}: busy: another program has it open"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [("--host", "x"), ("--port", "8443"), ("--tls", "tls"), ("--baud", "1")],
+)
+def test_a_serial_line_has_no_options_of_tls(ota, folder, line, options):
+    assert ota("serve", folder, "--serial", line.name, *options).code == 2
+
+
+def test_a_rate_without_a_serial_line_is_refused(ota, folder):
+    done = ota("serve", folder, "--baud", "9600")
+    assert done.code == 2
+    assert done.line() == "ota: --baud needs --serial"
+
+
+def test_the_command_serves_a_serial_line_until_it_is_interrupted(folder, line):
+    command = [
+        sys.executable,
+        "-c",
+        "from ota_tools.cli import main; main()",
+        "serve",
+        str(folder),
+    ]
+    command += ["--serial", line.name, "--baud", "921600"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
+        try:
+            said = process.stdout.readline().decode()
+            assert line.name in said and "921600 baud, without TLS" in said
+            assert process.stdout.readline() == b"Ctrl-C ends it\n"
+            time.sleep(0.2)
+            assert line.ask("/sub/a%20b.json").endswith(b"{}")
+            assert process.stdout.readline().decode() == (
+                f"{line.name} GET /sub/a%20b.json: 200, 2 B\n"
+            )
+            process.send_signal(signal.SIGINT)
+            rest, _ = process.communicate(timeout=10)
+        finally:
+            process.kill()
+    assert (process.returncode, rest) == (0, b"")
 
 
 # Certificates

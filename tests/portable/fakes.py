@@ -11,6 +11,8 @@ import os
 import struct
 import time
 
+import ota.patience
+from ota.config import Config
 from ota.image import DESCRIPTOR
 from ota.manifest import BLOCK, DIGEST, parse
 from ota.strict import b64url_encode
@@ -165,6 +167,64 @@ def run(steps):
     for _ in steps:
         count += 1
     return count
+
+
+class Clock:
+    """Ticks that go on only where somebody waits. They wrap, as on the device, after a few seconds.
+
+    Attributes:
+        ms: how many there were, without wrapping.
+    """
+
+    _WRAP = 1 << 30
+
+    def __init__(self):
+        self.start = self.ms = self._WRAP - 5000
+
+    def ticks_ms(self):
+        return self.ms % self._WRAP
+
+    def ticks_diff(self, end, start):
+        half = self._WRAP // 2
+        return (end - start + half) % self._WRAP - half
+
+    def seconds(self):
+        """How many have passed."""
+        return (self.ms - self.start) / 1000
+
+    def keep(self, call, *args):
+        """Call it where `ota.patience` goes by this clock."""
+        module = ota.patience
+        real = module.ticks_ms, module.ticks_diff
+        module.ticks_ms, module.ticks_diff = self.ticks_ms, self.ticks_diff
+        try:
+            return call(*args)
+        finally:
+            module.ticks_ms, module.ticks_diff = real
+
+    def patience(self, device_id=b"device", **fields):
+        """Patience by this clock, configured as by these fields of /ota.json."""
+        return self.keep(ota.patience.Patience, config_of(**fields), device_id)
+
+    def drive(self, steps):
+        """Drive a generator of the library to its end, waiting as long as it says. Its result."""
+        return self.keep(self._drive, steps)
+
+    def _drive(self, steps):
+        while True:
+            try:
+                waiting = next(steps)
+            except StopIteration as e:
+                return e.value
+            if waiting:
+                self.ms += waiting.nap_ms
+
+
+def config_of(**fields):
+    """A configuration with these fields of /ota.json."""
+    fields["product"] = "demo"
+    fields["board"] = "virtual"
+    return Config(fields)
 
 
 def make_release(image, **changes):

@@ -3,10 +3,11 @@
 import io
 
 import micropython
-from fakes import make_image, make_release, run
+from fakes import config_of, make_image, make_release, run
 
 from ota.http import Head
 from ota.manifest import BLOCK
+from ota.patience import Patience
 from ota.reader import SECTOR
 from ota.slot import SlotWriter
 from ota.source import Body
@@ -35,10 +36,27 @@ class QuietSlot:
         self.writeblocks(arg, self.blank)
 
 
-def body_of(start, end):
+class Pipe:
+    """A link with its stream: these bytes, and every other time none where it has gaps."""
+
+    def __init__(self, data, gaps):
+        self.stream = self
+        self.file = io.BytesIO(data)
+        self.patience = Patience(config_of(), b"device")
+        self.gap = self.gaps = gaps
+        if not gaps:
+            self.readinto = self.file.readinto
+
+    def readinto(self, room):
+        self.gap = not self.gap
+        return self.file.readinto(room) if self.gap else None
+
+
+def body_of(start, end, gaps=False):
     head = Head()
-    head.start, head.length, head.total = start, end - start, len(IMAGE)
-    return Body(io.BytesIO(IMAGE[start:end]), head)
+    head.start, head.stop, head.total = start, end, len(IMAGE)
+    head.length = end - start
+    return Body(Pipe(IMAGE[start:end], gaps), head)
 
 
 def locked(call, arg):
@@ -56,12 +74,12 @@ def locked(call, arg):
 class Pump:
     """What gives a whole image to a writer. No closures: calls of those may allocate."""
 
-    def __init__(self, fill, size=SECTOR, split=False, feed=None, progress=None):
+    def __init__(self, fill, size=SECTOR, split=False, feed=None, progress=None, gaps=False):
         slot = QuietSlot(fill)
         self.writer = SlotWriter(slot, RELEASE, split=split)
         if size == BLOCK:
             self.writer = WideWriter(slot, RELEASE, bytearray(BLOCK))
-        self.body = body_of(0, len(IMAGE))
+        self.body = body_of(0, len(IMAGE), gaps)
         self.feed = feed
         self.progress = progress
         self.steps = self.writer.copy(self.body, len(IMAGE))
@@ -114,8 +132,13 @@ def test_no_sector_allocates_in_split_mode_with_feed_and_progress():
     assert fed[0]
 
 
-def twenty(steps):
-    for _ in range(20):
+def test_waiting_allocates_nothing():
+    for size in (SECTOR, BLOCK):
+        Pump(b"\x0f", size, gaps=True).run()
+
+
+def five(steps):
+    for _ in range(5):  # of 16 KiB
         next(steps)
 
 
@@ -126,5 +149,5 @@ def test_reading_back_does_not_allocate_per_sector():
     steps = writer.prove()
     next(steps)  # the piece behind the header is shorter than a sector
 
-    locked(twenty, steps)
+    locked(five, steps)
     run(steps)

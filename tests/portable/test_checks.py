@@ -1,15 +1,34 @@
 """Checks that no other test holds, found by tests/mutants.py: port, net, slot, situation, trial."""
 
-from fakes import RamSlot, code_of, make_image, make_release, read_data, run, scratch
-from test_source import Connection, outcome, part, whole
+from fakes import (
+    Clock,
+    RamSlot,
+    code_of,
+    config_of,
+    make_image,
+    make_release,
+    read_data,
+    run,
+    scratch,
+)
+from test_source import (
+    URL,
+    Connection,
+    Server,
+    failure,
+    get,
+    outcome,
+    part,
+    source_of,
+    whole,
+)
 
 import ota.net
+import ota.transfer
 import ota.trial
-import ota.updater
-from ota.config import Config
 from ota.errors import error
 from ota.health import status
-from ota.http import Head, Url
+from ota.http import Url
 from ota.journal import (
     ACTIVATED,
     CANCELLED,
@@ -33,8 +52,9 @@ from ota.reader import HEADER
 from ota.receipt import FILE, Receipt, load_receipts, save_receipts
 from ota.situation import Situation
 from ota.slot import SlotWriter
-from ota.source import Body, Source
+from ota.source import Source
 from ota.start import boot
+from ota.transfer import make_writer
 from ota.trial import confirm
 from ota.trust import Role, Trust, load
 from ota.updater import Updater
@@ -150,17 +170,36 @@ def test_fat_is_refused():
     assert code_of(port((OTA_0,), fat).check_file_system) == "file-system"
 
 
+class Early(Port):
+    """A board whose clock says this, running an image that was built on this date."""
+
+    seconds = 0
+
+    def __init__(self, date=bytes(16)):
+        super().__init__(Board([Part(OTA_0, bytes(128) + date)]), object())
+
+    def now(self):
+        return self.seconds
+
+
 def test_a_clock_before_the_library_was_written_is_not_set():
-    class Early(Port):
-        seconds = 0
-
-        def now(self):
-            return self.seconds
-
-    early = Early(Board([]), object())
+    early = Early()
     assert not early.clock_is_set()
-    early.seconds = 1790000000
+    early.seconds = 1767225599
+    assert not early.clock_is_set()
+    early.seconds = 1767225600
     assert early.clock_is_set()
+
+
+def test_a_clock_before_the_running_image_was_built_is_not_set():
+    built = Early(b"Nov  6 2026" + bytes(5))
+    assert built.built() == 1793923200 - 86400  # the day before, for time zones
+    built.seconds = 1793923200 - 86401
+    assert not built.clock_is_set()
+    built.seconds += 1
+    assert built.clock_is_set()
+    for date in (b"Nov  6 2020", b"garbage", b"\xff" * 16):
+        assert Early((date + bytes(16))[:16]).built() == Port.BUILT
 
 
 def test_a_log_that_cannot_be_written_stops_nothing():
@@ -185,33 +224,55 @@ def test_a_log_that_cannot_be_written_stops_nothing():
 
 
 def test_without_a_tls_root_that_can_be_read_nothing_is_opened():
-    assert code_of(Network, None, [], 1) == "config"
-    assert code_of(Network, None, [b"no certificate"], 1) == "config"
+    assert code_of(Network, None, []) == "config"
+    assert code_of(Network, None, [b"no certificate"]) == "config"
+
+
+def test_a_certificate_of_the_client_that_cannot_be_read_is_an_error():
+    root = read_data("openssl/tls-root.der")
+    Network(None, [root])
+    assert code_of(Network, None, [root], (), (b"no certificate", b"no key")) == "config"
+    assert code_of(Network, None, [root, b"no certificate"]) == "config"
 
 
 # A connection to a server that is not trusted
 
 
 class Socket:
-    """A socket, the module `socket` and the module `tls` in one: connects, then trusts nobody."""
+    """A socket, its stream, and the modules `socket`, `tls` and `select` in one: trusts nobody.
 
-    AF_INET, SOCK_STREAM, PROTOCOL_TLS_CLIENT, CERT_REQUIRED = 2, 1, 16, 2
+    Attributes:
+        events: what the socket says when it is asked, 0 for nothing.
+        trouble: what the first bytes raise.
+        asked: addresses that were connected to.
+    """
+
+    AF_INET, SOCK_STREAM, PROTOCOL_TLS_CLIENT, CERT_NONE, CERT_REQUIRED = 2, 1, 16, 0, 2
+    POLLIN, POLLOUT = 1, 4
 
     def __init__(self):
         self.is_open = True
-        self.timeout = None
+        self.blocks = True
+        self.events = 4
+        self.trouble = ValueError("certificate verify failed")
+        self.verify_mode = None
+        self.verify_callback = None
+        self.asked = []
+        self.name = ""
 
     def socket(self):
         return self
 
     def getaddrinfo(self, *args):
-        return [(2, 1, 6, "", ("127.0.0.1", 443))]
+        return [(2, 1, 6, "", ("127.0.0.%d" % i, 443)) for i in (1, 2)]
 
-    def settimeout(self, seconds):
-        self.timeout = seconds
+    def setblocking(self, flag):
+        self.blocks = flag
 
     def connect(self, address):
-        pass
+        assert not self.blocks
+        self.asked.append(address[0])
+        raise OSError(115, "in progress")
 
     def setsockopt(self, *args):
         pass
@@ -219,17 +280,30 @@ class Socket:
     def close(self):
         self.is_open = False
 
+    def poll(self, *timeout):
+        if not timeout:
+            return self
+        return [(self, self.events)] if self.events else []
+
+    def register(self, stream, events):
+        pass
+
     def SSLContext(self, protocol):  # noqa: N802
         return self
 
     def load_verify_locations(self, root):
         pass
 
-    def wrap_socket(self, sock, server_hostname):
-        raise ValueError("certificate verify failed")
+    def wrap_socket(self, sock, server_hostname, do_handshake_on_connect):
+        assert not do_handshake_on_connect
+        self.name = server_hostname
+        return self
+
+    def write(self, data):
+        raise self.trouble
 
 
-class Clock:
+class IsSet:
     """A port whose clock was set or not."""
 
     def __init__(self, is_set):
@@ -239,26 +313,121 @@ class Clock:
         return self._is_set
 
 
-def distrusted(sock, is_set):
-    """The code of a connection through this socket."""
-    real = (ota.net.socket, ota.net.tls)
-    ota.net.socket = ota.net.tls = sock
+def through(sock, call):
+    """What `call` gives where the library's network is this socket."""
+    module = ota.net
+    real = module.socket, module.tls, module.select
+    module.socket = module.tls = module.select = sock
     try:
-        return code_of(Network(Clock(is_set), [b"root"], 7).connect, Url("https://here/x"))
+        return call()
     finally:
-        ota.net.socket, ota.net.tls = real
+        module.socket, module.tls, module.select = real
+
+
+def distrusted(sock, is_set=True, clock=None, **fields):
+    """The code of a request through this socket; the source is closed."""
+    clock = clock or Clock()
+
+    def ask():
+        source = Source(Network(IsSet(is_set), [b"root"]), clock.patience(**fields), "")
+        try:
+            return code_of(clock.drive, source.get(Url("https://here/x")))
+        finally:
+            source.close()
+
+    return through(sock, ask)
 
 
 def test_a_certificate_is_judged_by_a_clock_that_was_set():
-    assert distrusted(Socket(), True) == "tls-verify"
-    assert distrusted(Socket(), False) == "clock-not-set"
+    for trouble in (
+        ValueError("certificate verify failed"),
+        OSError(-0x2700, "x"),
+        OSError(-0x3000, "x"),
+    ):
+        sock = Socket()
+        sock.trouble = trouble
+        assert distrusted(sock, True) == "tls-verify"
+        assert sock.verify_mode == sock.CERT_REQUIRED
+        assert sock.name == "here"
+        assert not sock.is_open
+        sock = Socket()
+        sock.trouble = trouble
+        assert distrusted(sock, False) == "clock-not-set"
+
+
+def test_a_handshake_that_fails_otherwise_has_its_code():
+    for number, code in ((-0x7780, "tls"), (104, "tls"), (110, "timeout"), (-116, "timeout")):
+        sock = Socket()
+        sock.trouble = OSError(number, "x")
+        assert distrusted(sock, False) == code, number
+        assert not sock.is_open
 
 
 def test_a_connection_has_a_time_limit_and_is_closed_where_nobody_is_trusted():
     sock = Socket()
     distrusted(sock, True)
-    assert sock.timeout == 7
     assert not sock.is_open
+    sock = Socket()
+    sock.events = 0
+    clock = Clock()
+    assert distrusted(sock, True, clock, timeout_s=7) == "timeout"
+    assert 7 < clock.seconds() <= 7.25
+    assert not sock.is_open
+
+
+def test_a_connection_that_is_refused_has_its_code():
+    for events in (8, 16, 4 | 8, 4 | 16):  # POLLERR, POLLHUP
+        sock = Socket()
+        sock.events = events
+        assert distrusted(sock) == "unreachable"
+        assert not sock.is_open
+    for number, code in ((111, "unreachable"), (113, "unreachable"), (110, "timeout")):
+
+        class Refusing(Socket):
+            def connect(self, address):
+                raise OSError(number, "x")  # noqa: B023 - it is called at once
+
+        sock = Refusing()
+        assert distrusted(sock) == code
+        assert not sock.is_open
+
+
+def test_a_name_that_is_not_found_has_its_code():
+    class Nameless(Socket):
+        def getaddrinfo(self, *args):
+            raise OSError(-2, "Name or service not known")
+
+    assert distrusted(Nameless()) == "unreachable"
+
+
+def test_after_a_failure_the_next_address_of_a_name_is_tried():
+    sock = Socket()
+    clock = Clock()
+    patience = clock.patience()
+
+    def connect():
+        return clock.drive(Network(IsSet(True), [b"root"]).connect(URL, patience))
+
+    for failures in (0, 1, 2):
+        patience.failures = failures
+        through(sock, connect)
+    assert sock.asked == ["127.0.0.1", "127.0.0.2", "127.0.0.1"]
+
+
+def test_whoever_asks_for_it_is_connected_to_anybody():
+    sock = Socket()
+    through(sock, lambda: Network(IsSet(True), [], (), None, False))
+    assert sock.verify_mode == sock.CERT_NONE
+
+
+def test_pins_are_asked_about_every_certificate():
+    sock = Socket()
+    through(sock, lambda: Network(IsSet(True), [b"root"], [bytes(32)]))
+    assert sock.verify_callback(read_data("openssl/tls-server.der"), 1) == 0
+    assert sock.verify_callback(read_data("openssl/tls-server.der"), 0) != 0
+    sock = Socket()
+    through(sock, lambda: Network(IsSet(True), [b"root"]))
+    assert sock.verify_callback is None
 
 
 def test_a_socket_is_closed_whatever_was_raised():
@@ -274,81 +443,72 @@ def test_a_socket_is_closed_whatever_was_raised():
         sock = Broken()
         try:
             distrusted(sock, True)
-        except (MemoryError, Interrupted):
+        except (MemoryError, Interrupted, ValueError):
             pass
         assert not sock.is_open
 
 
+def test_a_socket_is_closed_where_nobody_waits_for_it_any_more():
+    sock = Socket()
+    sock.events = 0
+    clock = Clock()
+
+    def leave():
+        steps = Network(IsSet(True), [b"root"]).connect(URL, clock.patience())
+        clock.keep(next, steps)
+        steps.close()
+
+    through(sock, leave)
+    assert not sock.is_open
+
+
 def test_a_time_out_has_its_code_whatever_the_sign():
-    for number in (11, 110, 116, -110):
+    for number in (110, 116, -110, -116):
         assert link_error("tls", "here", OSError(number, "slow")).code == "timeout"
+    for number in (111, 113, 118, -111):
+        assert link_error("tls", "here", OSError(number, "away")).code == "unreachable"
     assert link_error("tls", "here", OSError(104, "reset")).code == "tls"
+    assert link_error("tls", "here", OSError("no number")).code == "tls"
+    assert link_error("tls", "here", ValueError("x")).code == "tls"
 
 
 # What comes through a connection
 
 
-class Stream:
-    """A TLS stream that gives these lines, then this body; and the network that opens it."""
-
-    def __init__(self, lines, body=b""):
-        self.lines = list(lines)
-        self.body = body
-        self.is_open = True
-
-    def connect(self, url):
-        return self
-
-    def write(self, data):
-        return len(data)
-
-    def readline(self, limit):
-        return self.lines.pop(0) if self.lines else b""
-
-    def readinto(self, buf):
-        if self.body is None:
-            return None
-        n = min(len(buf), len(self.body))
-        buf[:n] = self.body[:n]
-        self.body = self.body[n:]
-        return n
-
-    def close(self):
-        self.is_open = False
-
-
-def answer(body, announced):
-    """A network on which one server answers with this body."""
-    length = b"Content-Length: %d\r\n" % announced
-    return Stream([b"HTTP/1.1 200 OK\r\n", length, b"\r\n"], body)
-
-
-def head_of_length(n):
-    head = Head()
-    head.length = n
-    return head
-
-
 def test_a_head_that_ends_early_is_a_lost_link_and_closed():
-    stream = Stream([b"HTTP/1.1 200 OK\r\n"])
-    assert code_of(Source(stream, "test").get, Url("https://here/x")) == "link-lost"
-    assert not stream.is_open
+    for end in range(len(b"HTTP/1.1 200 OK\r\nA: b\r\n\r\n")):
+        server = Server(b"HTTP/1.1 200 OK\r\nA: b\r\n\r\n"[:end])
+        source = source_of(server)
+        assert failure(source, URL) == "link-lost"
+        source.close()
+        assert server.open == 0
+
+
+def announced(body, size):
+    """The answer whose body should have so many bytes."""
+    return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size + body
 
 
 def test_a_body_that_breaks_off_says_how():
-    for body, code in ((b"1234", "short-body"), (None, "timeout")):
-        assert code_of(Body(Stream((), body), head_of_length(5)).read) == code
-    body = Body(Stream((), b"12345"), head_of_length(5))
+    for end, code in ((b"", "short-body"), (None, "timeout")):
+        server = Server(announced(b"1234", 5))
+        server.end = end
+        assert failure(source_of(server), URL) == code
+    server = Server(announced(b"12345", 5))
+    body = get(source_of(server), URL)
     assert body.lost(OSError(104, "reset")).code == "link-lost"
     assert body.lost(OSError(110, "slow")).code == "timeout"
+    assert body.lost(0, 3).code == "short-body"
+    assert server.clock.keep(body.lost, None, 3) is None
 
 
 def test_a_body_knows_when_it_was_read():
-    body = Body(Stream((), b"12345678"), head_of_length(8))
+    body = get(source_of(Server(announced(b"12345678", 8))), URL)
     body.taken(3)
     assert not body.is_read()
     body.taken(5)
     assert body.is_read()
+    assert get(source_of(Server(announced(b"", 0))), URL).is_read()
 
 
 # A slot
@@ -595,6 +755,9 @@ class Shelf(Bench):
     def now(self):
         return 1790000000
 
+    def device_id(self):
+        return b"bench"
+
     def select(self, part):
         self.log.append("select")
         if self.selects:
@@ -604,36 +767,41 @@ class Shelf(Bench):
 class Desk(Updater):
     """An updater to which this image is offered, signed by whom it may concern."""
 
-    def __init__(self, shelf, image, **changes):
-        url = "https://here/x.manifest"
-        super().__init__(
-            Config({"product": "demo", "board": "virtual", "manifest_url": url}), shelf
-        )
+    def __init__(self, shelf, image, network=None, **changes):
+        config = config_of(manifest_url="https://here/x.manifest", tries=1)
+        super().__init__(config, shelf, network or Shop(self))
         self.shelf = shelf
         self.served = image
         self.release = make_release(image, **changes)
+        self.announced = len(image)
         self.trust = Trust(1, Role({}, 1), Role({}, 1))
+        self._seen = b""
 
     def _trust(self):
         return self.trust
 
-    def _fetch_manifest(self, trust):
+    def _fetch_manifest(self, trust, tag):
+        yield
         return self.release
 
-    def _source(self, trust):
-        return Source(answer(self.served, self.release.size), "test")
+
+class Shop(Server):
+    """A network on which one server has what the desk serves."""
+
+    def __init__(self, desk):
+        super().__init__()
+        self.desk = desk
+
+    def connect(self, url, patience):
+        self.answers.append(announced(self.desk.served, self.desk.announced))
+        return super().connect(url, patience)
 
 
 class Reader(Desk):
     """A desk that reads what the server sends as its manifest."""
 
-    announced = 0
-
-    def _source(self, trust):
-        return Source(answer(self.served, self.announced), "test")
-
-    def _fetch_manifest(self, trust):
-        return Updater._fetch_manifest(self, trust)
+    def _fetch_manifest(self, trust, tag):
+        return Updater._fetch_manifest(self, trust, tag)
 
 
 IMAGE = make_image(9000)
@@ -660,9 +828,10 @@ def test_a_release_without_a_plain_payload_is_not_offered():
 
 
 def test_without_a_url_anywhere_there_is_nothing_to_ask():
-    asked = desk()
+    asked = Reader(Shelf(0, OLD, BLANK), IMAGE)
     asked._config.manifest_url = ""
-    assert code_of(asked._manifest_url, asked.trust) == "config"
+    assert code_of(asked.check) == "config"
+    assert code_of(asked.download, asked.release) == "config"
 
 
 def test_a_manifest_that_is_too_long_is_not_read():
@@ -734,51 +903,48 @@ def test_the_only_record_is_not_dropped():
 # Where the payload comes from
 
 
-class Site:
+class Site(Server):
     """A network with one server that has this file.
 
     Attributes:
         parts: it serves ranges; otherwise always the whole file.
-        most: bytes of a part, whatever was asked for.
+        largest: bytes of a part at most, whatever was asked for.
         missing: it has no file at all.
-        asked: the ranges, "" for everything.
-        open, connections: that are open now, that there were.
+        ranges: those asked for, "" for everything.
     """
 
     def __init__(self, file):
+        super().__init__()
         self.file = file
         self.parts = True
-        self.most = len(file)
+        self.largest = len(file)
         self.missing = False
-        self.asked = []
-        self.open = 0
-        self.connections = 0
+        self.ranges = []
 
-    def connect(self, url):
-        self.connections += 1
-        self.open += 1
-        return Line(self, self.connections)
+    def connect(self, url, patience):
+        link = yield from Server.connect(self, url, patience)
+        link.stream = Line(self, self.connections, url)
+        return link
 
 
 class Line(Connection):
     """A TLS stream to `Site`."""
 
-    def write(self, data):
+    def answer(self, text):
         site = self.server
         asked = ""
-        for line in data.decode().split("\r\n"):
+        for line in text.split("\r\n"):
             if line.startswith("Range: bytes="):
                 asked = line[13:]
-        site.asked.append(asked)
+        site.ranges.append(asked)
         if site.missing:
             self.rest = b"HTTP/1.1 404 X\r\nContent-Length: 0\r\n\r\n"
         elif asked and site.parts:
             first, last = [int(number) for number in asked.split("-")]
-            end = min(last + 1, first + site.most)
+            end = min(last + 1, first + site.largest)
             self.rest = part(first, end, site.file[first:end], len(site.file))
         else:
             self.rest = whole(site.file)
-        return len(data)
 
 
 class Watched(RamSlot):
@@ -794,15 +960,12 @@ class Depot(Desk):
     """An updater whose payload comes from a `Site`, into a slot full of something else."""
 
     def __init__(self, image):
-        super().__init__(Shelf(0, OLD, BLANK), image)
         self.site = Site(image)
+        super().__init__(Shelf(0, OLD, BLANK), image, self.site)
         self.slot = Watched(len(image) + BLOCK & -4096, b"\x0f")
         self.slot.site = self.site
         self.slot.seen = []
         self.shelf.parts[1] = self.slot
-
-    def _source(self, trust):
-        return Source(self.site, "test")
 
 
 BIG = make_image(3 * BLOCK + 100)
@@ -845,7 +1008,7 @@ def test_a_payload_that_is_not_there_erases_nothing():
 def test_one_sector_comes_before_64_kib_are_erased_and_no_connection_is_open_then():
     asked = Depot(LARGE)
     asked.download(asked.release)
-    assert asked.site.asked == ["0-4095", "4096-%d" % (len(LARGE) - 1)]
+    assert asked.site.ranges == ["0-4095", "4096-%d" % (len(LARGE) - 1)]
     assert asked.slot.seen == [0, 0, 0, 0]
     assert has_it(asked)
 
@@ -853,7 +1016,7 @@ def test_one_sector_comes_before_64_kib_are_erased_and_no_connection_is_open_the
 def test_who_must_not_stall_gets_no_erase_of_64_kib():
     asked = Depot(LARGE)
     asked.download(asked.release, None, None, True)
-    assert asked.site.asked == [""]
+    assert asked.site.ranges == [""]
     assert asked.slot.seen == []
     assert has_it(asked)
 
@@ -861,16 +1024,16 @@ def test_who_must_not_stall_gets_no_erase_of_64_kib():
 def test_a_few_blocks_are_written_sector_by_sector_over_one_connection():
     asked = Depot(BIG)
     asked.download(asked.release)
-    assert asked.site.asked == [""]
+    assert asked.site.ranges == [""]
     assert asked.slot.seen == []
     assert has_it(asked)
 
 
 def test_short_parts_come_one_after_another_over_one_connection():
     asked = wrong_in(BLOCK + 7)
-    asked.site.most = 50000
+    asked.site.largest = 50000
     assert outcome(asked.download, asked.release, None, None, True) == ""
-    assert asked.site.asked == ["65536-131071", "115536-131071"]
+    assert asked.site.ranges == ["65536-131071", "115536-131071"]
     assert asked.site.connections == 1
     assert has_it(asked)
 
@@ -879,7 +1042,7 @@ def test_a_server_without_ranges_is_asked_once():
     asked = wrong_in(BLOCK + 7, 3 * BLOCK + 7)
     asked.site.parts = False
     assert outcome(asked.download, asked.release, None, None, True) == ""
-    assert asked.site.asked == ["65536-131071"]
+    assert asked.site.ranges == ["65536-131071"]
     assert has_it(asked)
 
 
@@ -925,7 +1088,7 @@ def test_64_kib_are_taken_only_where_tls_has_room_beside_them():
         shelf.free -= n
         return bytearray(n)
 
-    ota.updater.bytearray = allocate
+    ota.transfer.bytearray = allocate
     try:
         for free, split, size in (
             (200000, False, BLOCK),
@@ -934,7 +1097,7 @@ def test_64_kib_are_taken_only_where_tls_has_room_beside_them():
             (0, False, 4096),  # nobody tells
         ):
             shelf.free = free
-            writer = asked._writer(shelf.parts[1], asked.release, None, split)
+            writer = make_writer(shelf, shelf.parts[1], asked.release, None, split)
             assert len(writer._buffer) == size, (free, split)
     finally:
-        del ota.updater.bytearray
+        del ota.transfer.bytearray

@@ -5,7 +5,7 @@ import os
 
 from fakes import code_of, raises, scratch
 
-from ota.config import FILE, Config, load_config
+from ota.config import FILE, UNVERIFIED, Config, load_config
 from ota.errors import SlotError
 from ota.files import read_file, replace_file
 from ota.receipt import FILE as RECEIPTS
@@ -103,7 +103,7 @@ def test_a_file_that_cannot_be_written_or_renamed_is_an_error_with_its_code():
 
 DIGEST = bytes(range(32))
 HEX = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"
-ENTRY = '{"sha256":"' + HEX + '","size":1048576,"version":"1.0","sequence":1}'
+ENTRY = '{"sha256":"' + HEX + '","size":1048576,"version":"1.0","sequence":1,"created":1790000000}'
 GOLDEN = '{"format":1,"slots":{"0":' + ENTRY + "}}"
 
 
@@ -112,7 +112,7 @@ def receipts_in(text):
 
 
 def as_tuple(receipt):
-    return receipt.sha256, receipt.size, receipt.version, receipt.sequence
+    return receipt.sha256, receipt.size, receipt.version, receipt.sequence, receipt.created
 
 
 def test_a_receipt_of_the_format_is_read():
@@ -122,12 +122,12 @@ def test_a_receipt_of_the_format_is_read():
     receipts = receipts_in(GOLDEN)
     assert list(receipts) == [0]
     assert isinstance(receipts[0], Receipt)
-    assert as_tuple(receipts[0]) == (DIGEST, 1048576, "1.0", 1)
+    assert as_tuple(receipts[0]) == (DIGEST, 1048576, "1.0", 1, 1790000000)
     assert RECEIPTS == "/ota_receipts.json"
 
 
 def test_receipts_are_written_as_in_the_format():
-    data = encode({0: Receipt(DIGEST, 1048576, "1.0", 1)})
+    data = encode({0: Receipt(DIGEST, 1048576, "1.0", 1, 1790000000)})
     assert json.loads(data) == json.loads(GOLDEN)
     assert json.loads(encode({})) == {"format": 1, "slots": {}}
 
@@ -136,7 +136,7 @@ def test_receipts_go_there_and_back():
     path = scratch() + "/receipts"
     wanted = {
         0: Receipt(DIGEST, 1, "1.0", 1),
-        1: Receipt(b"\xff" * 32, 16777216, 'v"\\2' + "x" * 20, 999999999999999),
+        1: Receipt(b"\xff" * 32, 16777216, 'v"\\2' + "x" * 20, 999999999999999, 4102444800),
     }
     for _ in range(2):
         save_receipts(path, wanted)
@@ -193,6 +193,8 @@ def test_receipts_that_break_the_schema_are_none():
         ('"size":1048576,', ""),
         ('"sha256":"' + HEX + '",', ""),
         (',"sequence":1', ""),
+        ("1790000000", '"2026"'),
+        ("1790000000", "-1"),
         (',"sequence":1', ',"sequence":1,"sequence":2'),
     ):
         text = GOLDEN.replace(old, new)
@@ -207,7 +209,13 @@ def test_one_bad_receipt_spoils_all():
 
 def test_unknown_fields_of_receipts_are_ignored():
     text = GOLDEN.replace('"size"', '"x":1,"size"').replace('"slots"', '"y":[],"slots"')
-    assert as_tuple(receipts_in(text)[0]) == (DIGEST, 1048576, "1.0", 1)
+    assert as_tuple(receipts_in(text)[0]) == (DIGEST, 1048576, "1.0", 1, 1790000000)
+
+
+def test_a_receipt_of_before_may_not_know_when_it_was_created():
+    text = GOLDEN.replace(',"created":1790000000', "")
+    assert text != GOLDEN
+    assert as_tuple(receipts_in(text)[0]) == (DIGEST, 1048576, "1.0", 1, 0)
 
 
 def test_receipts_of_at_most_2048_bytes_are_written():
@@ -263,6 +271,10 @@ def test_a_configuration_has_defaults():
     assert config.manifest_url == "" and config.tls_root == ""
     assert config.trust == "/ota_trust.json"
     assert (config.timeout_s, config.trial_window_s) == (20, 300)
+    assert (config.total_s, config.least_rate, config.tries) == (7200, 100, 4)
+    assert (config.part_kib, config.ntp) == (0, "pool.ntp.org")
+    assert (config.tls_cert, config.tls_key, config.tls_pins) == ("", "", [])
+    assert config.verified is True and config.secret == ""
     assert FILE == "/ota.json"
 
 
@@ -273,11 +285,24 @@ def test_all_fields_of_a_configuration_are_read():
         tls_root="/root.der",
         timeout_s=7,
         trial_window_s=60,
+        total_s=60,
+        least_rate=1000,
+        tries=2,
+        part_kib=64,
+        ntp="time.example:123",
+        headers={"X-Fleet": "7"},
+        tls_cert="/c.der",
+        tls_key="/k.der",
+        tls_pins=["00" * 32],
         unknown={"a": [1]},
     )
     assert config.manifest_url == "https://a.example/m"
     assert (config.trust, config.tls_root) == ("/t.json", "/root.der")
     assert (config.timeout_s, config.trial_window_s) == (7, 60)
+    assert (config.total_s, config.least_rate, config.tries) == (60, 1000, 2)
+    assert (config.part_kib, config.ntp) == (64, "time.example:123")
+    assert (config.tls_cert, config.tls_key, config.tls_pins) == ("/c.der", "/k.der", [bytes(32)])
+    assert config.secret == "x-fleet: 7\r\n"
 
 
 def test_a_missing_or_empty_configuration_is_an_error():
@@ -304,6 +329,7 @@ def test_texts_of_a_configuration_have_their_limits():
         ("manifest_url", 0, 1024),
         ("trust", 1, 64),
         ("tls_root", 0, 64),
+        ("ntp", 0, 64),
     ):
         for n in (0, 1, most, most + 1):
             if least <= n <= most:
@@ -315,10 +341,17 @@ def test_texts_of_a_configuration_have_their_limits():
 
 
 def test_numbers_of_a_configuration_have_their_limits():
-    for name, least, most in (("timeout_s", 1, 120), ("trial_window_s", 30, 600)):
+    for name, least, most in (
+        ("timeout_s", 1, 120),
+        ("trial_window_s", 30, 600),
+        ("total_s", 10, 86400),
+        ("least_rate", 0, 100000),
+        ("tries", 1, 20),
+        ("part_kib", 0, 65536),
+    ):
         for value in (least, most):
             assert getattr(config_of(**{name: value}), name) == value
-        for value in (least - 1, most + 1, 0, 999999, "20", True, [20], {"a": 1}):
+        for value in (least - 1, most + 1, 999999, "20", True, [20], {"a": 1}):
             assert config_code(**{name: value}) == "config", (name, value)
 
 
@@ -341,10 +374,10 @@ def test_a_configuration_is_strict_json():
         assert code_of(load_config, put(text)) == "config", text
 
 
-def test_a_configuration_has_at_most_2048_bytes():
+def test_a_configuration_has_at_most_4096_bytes():
     good = json.dumps(LEAST).encode()
-    assert load_config(put(good + b" " * (2048 - len(good)))).board == "rev2"
-    assert code_of(load_config, put(good + b" " * (2049 - len(good)))) == "files"
+    assert load_config(put(good + b" " * (4096 - len(good)))).board == "rev2"
+    assert code_of(load_config, put(good + b" " * (4097 - len(good)))) == "files"
 
 
 def test_every_truncation_of_a_configuration_is_an_error():
@@ -354,3 +387,125 @@ def test_every_truncation_of_a_configuration_is_an_error():
         with open(path, "wb") as file:
             file.write(good[:n])
         assert code_of(load_config, path) == "config", n
+
+
+# Who is asked, and what he is told
+
+
+def secret_of(**changes):
+    """The header lines, each once."""
+    lines = config_of(**changes).secret.split("\r\n")
+    assert lines.pop() == ""
+    return sorted(lines)
+
+
+def escaped(name, value):
+    """A configuration whose field is this JSON; what json writes differs with the interpreter."""
+    text = '{"X":"%s"}' % value["X"] if type(value) is dict else '"%s"' % value
+    text = '{"product":"lamp","board":"rev2","%s":%s}' % (name, text)
+    return load_config(put(text.encode()))
+
+
+def test_headers_are_sent_as_they_stand():
+    headers = {"X-Fleet": "7", "Accept": "*/*; q=1", "x": ""}
+    assert secret_of(headers=headers) == ["accept: */*; q=1", "x-fleet: 7", "x: "]
+    assert secret_of(headers={}) == []
+    assert secret_of(headers={"X": ' !"~'}) == ['x:  !"~']
+
+
+def test_there_are_at_most_8_headers():
+    headers = {"X-%d" % i: "y" for i in range(8)}
+    assert len(secret_of(headers=headers)) == 8
+    assert len(secret_of(headers=headers, bearer="x")) == 9
+    headers["X-8"] = "y"
+    assert config_code(headers=headers) == "config"
+
+
+def test_no_header_ends_its_line_or_begins_another():
+    for value in (
+        "a\\r\\nX: y",
+        "a\\nX: y",
+        "a\\r",
+        "\\t",
+        "\\u007f",
+        "\\u0085",
+        "\\u00e9",
+        "\\u2028",
+    ):
+        assert code_of(escaped, "bearer", value) == "config", value
+        assert code_of(escaped, "headers", {"X": value}) == "config", value
+    for name in ("X:", "X Y", " X", "X\t", "X(", "X_Y", "X.Y", ":"):
+        assert config_code(headers={name: "y"}) == "config", name
+    for value in (1, True, None, ["y"], {"y": "z"}):
+        assert config_code(headers={"X": value}) == "config", value
+    for value in ("X: y", ["X: y"], 1, True):
+        assert config_code(headers=value) == "config", value
+
+
+def test_no_header_is_one_of_ours():
+    for name in ("Host", "Range", "If-Range", "If-None-Match", "Accept-Encoding", "User-Agent"):
+        for spelled in (name, name.lower(), name.upper()):
+            assert config_code(headers={spelled: "x"}) == "config", spelled
+
+
+def test_credentials_are_sent_as_rfc_7617_and_6750_say():
+    wanted = "authorization: Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ=="
+    assert secret_of(basic="Aladdin:open sesame") == [wanted]
+    assert (
+        escaped("basic", "test:123\\u00a3").secret == "authorization: Basic dGVzdDoxMjPCow==\r\n"
+    )
+    assert secret_of(bearer="mF_9.B5f-4.1JqM") == ["authorization: Bearer mF_9.B5f-4.1JqM"]
+    assert secret_of(basic="", bearer="", headers={"X": "y"}) == ["x: y"]
+    assert len(secret_of(basic="x" * 256)[0]) > 300
+    assert len(secret_of(bearer="x" * 1024)[0]) == 1046
+    for spelled in ("Authorization", "AUTHORIZATION"):  # one of them is sent
+        assert secret_of(headers={spelled: "x"}, bearer="y") == ["authorization: Bearer y"]
+        assert secret_of(headers={spelled: "x"}) == ["authorization: x"]
+    assert config_code(basic="a:b", bearer="c") == "config"
+    assert config_code(basic="x" * 257) == "config"
+    assert config_code(bearer="x" * 1025) == "config"
+
+
+def test_no_error_shows_a_secret():
+    for changes in (
+        {"bearer": "hush\n"},
+        {"basic": "hush:x", "bearer": "hush"},
+        {"basic": "hush" * 100},
+        {"headers": {"X": "hush\r"}},
+        {"headers": {"Range": "hush"}},
+        {"headers": {"X": ["hush"]}},
+    ):
+        e = raises(SlotError, lambda: config_of(**changes))  # noqa: B023 - it is called at once
+        assert e.code == "config" and "hush" not in str(e), changes
+
+
+def test_pins_are_digests_in_hexadecimal():
+    pins = ["%02x" % i * 32 for i in range(1, 6)]
+    assert config_of(tls_pins=pins[:4]).tls_pins == [bytes((i,)) * 32 for i in range(1, 5)]
+    for value in (
+        pins,
+        pins[0],
+        [pins[0][:-1]],
+        [pins[0][:-2]],
+        [pins[0] + "00"],
+        ["A" * 64],
+        ["g" * 64],
+        [""],
+        [1],
+        {"a": "b"},
+    ):
+        assert config_code(tls_pins=value) == "config", value
+
+
+def test_the_certificate_of_a_client_has_its_key():
+    assert config_code(tls_cert="/c.der") == "config"
+    assert config_code(tls_key="/k.der") == "config"
+    assert config_code(tls_cert="/c.der", tls_key="") == "config"
+
+
+def test_tls_is_verified_unless_somebody_says_so_in_so_many_words():
+    assert UNVERIFIED == "anybody-may-answer-for-the-server"
+    assert config_of(tls_unverified=UNVERIFIED).verified is False
+    assert config_of(tls_unverified="").verified is True
+    for value in (True, 1, "yes", "true", UNVERIFIED + " ", UNVERIFIED.upper(), UNVERIFIED[:-1]):
+        assert config_code(tls_unverified=value) == "config", value

@@ -2,8 +2,18 @@
 
 from fakes import code_of, raises
 
+from ota.dates import build_date, http_date, unix_time
 from ota.errors import OtaError, SourceError
-from ota.http import HEAD_LIMIT, LINE_LIMIT, Head, Url, request
+from ota.http import (
+    HEAD_LIMIT,
+    HEADERS_LIMIT,
+    LINE_LIMIT,
+    URL_LIMIT,
+    Head,
+    Url,
+    chunk_size,
+    request,
+)
 
 OK = b"HTTP/1.1 200 OK\r\n"
 
@@ -99,11 +109,15 @@ def test_nothing_in_a_url_ends_a_header_line():
         assert code_of(Url("https://a.example/b").join, text[8:]) == "url", text
 
 
-def test_a_url_has_at_most_1024_characters():
+def test_a_url_has_at_most_4096_characters():
+    assert URL_LIMIT == 4096
     text = "https://a.example/"
-    text += "x" * (1024 - len(text))
+    text += "x" * (4096 - len(text))
     assert Url(text).path == text[17:]
     assert code_of(Url, text + "x") == "url"
+    base = Url("https://a.example/b")
+    assert base.join("x" * 4078).path == text[17:]
+    assert code_of(base.join, "x" * 4079) == "url"
 
 
 def test_the_authority_names_the_port_where_it_is_not_443():
@@ -133,29 +147,137 @@ def test_a_reference_is_absolute_from_the_root_or_beside():
         assert (url.host, url.port, url.path) == wanted, (base, reference)
 
 
+def test_references_are_those_of_rfc_3986():
+    # The examples of section 5.4, over https.
+    base = Url("https://a/b/c/d;p?q")
+    for reference, wanted in (
+        ("g", "a/b/c/g"),
+        ("./g", "a/b/c/g"),
+        ("g/", "a/b/c/g/"),
+        ("/g", "a/g"),
+        ("//g", "g/"),
+        ("?y", "a/b/c/d;p?y"),
+        ("g?y", "a/b/c/g?y"),
+        ("#s", "a/b/c/d;p?q"),
+        ("g#s", "a/b/c/g"),
+        ("g?y#s", "a/b/c/g?y"),
+        (";x", "a/b/c/;x"),
+        ("g;x", "a/b/c/g;x"),
+        ("g;x?y#s", "a/b/c/g;x?y"),
+        ("", "a/b/c/d;p?q"),
+        (".", "a/b/c/"),
+        ("./", "a/b/c/"),
+        ("..", "a/b/"),
+        ("../", "a/b/"),
+        ("../g", "a/b/g"),
+        ("../..", "a/"),
+        ("../../", "a/"),
+        ("../../g", "a/g"),
+        ("../../../g", "a/g"),
+        ("../../../../g", "a/g"),
+        ("/./g", "a/g"),
+        ("/../g", "a/g"),
+        ("g.", "a/b/c/g."),
+        (".g", "a/b/c/.g"),
+        ("g..", "a/b/c/g.."),
+        ("..g", "a/b/c/..g"),
+        ("./../g", "a/b/g"),
+        ("./g/.", "a/b/c/g/"),
+        ("g/./h", "a/b/c/g/h"),
+        ("g/../h", "a/b/c/h"),
+        ("g;x=1/./y", "a/b/c/g;x=1/y"),
+        ("g;x=1/../y", "a/b/c/y"),
+        ("g?y/./x", "a/b/c/g?y/./x"),
+        ("g?y/../x", "a/b/c/g?y/../x"),
+        ("g#s/./x", "a/b/c/g"),
+        ("g#s/../x", "a/b/c/g"),
+        ("https://g/h", "g/h"),
+        ("https://g/../h/./i", "g/../h/./i"),  # taken as it stands
+        # and more
+        ("g/?y", "a/b/c/g/?y"),
+        ("?", "a/b/c/d;p?"),
+        ("?y?z#s?t", "a/b/c/d;p?y?z"),
+        ("g:h/../i?a:b", None),
+        ("./g:h", "a/b/c/g:h"),
+        ("/g:h", "a/g:h"),
+        ("?g:h", "a/b/c/d;p?g:h"),
+        ("#g:h", "a/b/c/d;p?q"),
+        ("/..//g", "a//g"),
+        ("//g:8443/h/i?y", "g:8443/h/i?y"),
+    ):
+        if wanted is None:
+            assert code_of(base.join, reference) == "url", reference
+        else:
+            url = base.join(reference)
+            assert url.authority() + url.path == wanted, reference
+
+
+def test_a_reference_with_a_host_is_on_its_port():
+    base = Url("https://a.example:8443/b/m?x")
+    url = base.join("//c.example/d")
+    assert (url.host, url.port, url.path) == ("c.example", 443, "/d")
+    url = base.join("//c.example")
+    assert (url.host, url.port, url.path) == ("c.example", 443, "/")
+    assert base.join("//c.example:1/d").port == 1
+
+
 def test_a_reference_never_leaves_https():
     base = Url("https://a.example/b/m")
-    for reference in ("http://a.example/c", "ftp://c.example/", "://c.example/", "x" * 1024):
+    for reference in (
+        "http://a.example/c",
+        "HTTP://a.example/c",
+        "HTTPS://a.example/c",
+        "ftp://c.example/",
+        "://c.example/",
+        ":",
+        "g:h",
+        "http:g",
+        "http:/g",
+        "https:g",
+        "https:/g",
+        "https:",
+        "javascript:x",
+        "//",
+        "///c",
+        "//:443/c",
+        "//user@c.example/",
+        "//[::1]/",
+        "//c.example:0/",
+        "//c.example:x/",
+        "//c.example?x",
+        "x y",
+        "x\r\nX: y",
+        "x" * 4096,
+    ):
         assert code_of(base.join, reference) == "url", reference
-    # Not a host: a path of this host.
-    assert base.join("//c.example/d").host == "a.example"
 
 
 def test_a_request_is_one_get_without_body():
-    assert request(Url("https://a.example:8443/b?c"), "ota (x)") == (
+    assert request(Url("https://a.example:8443/b?c"), "User-Agent: x\r\nA: b\r\n") == (
         b"GET /b?c HTTP/1.1\r\n"
         b"Host: a.example:8443\r\n"
-        b"User-Agent: ota (x)\r\n"
         b"Accept-Encoding: identity\r\n"
+        b"User-Agent: x\r\n"
+        b"A: b\r\n"
         b"\r\n"
     )
-    assert b"\r\nHost: a.example\r\n" in request(Url("https://a.example:443/"), "x")
+    assert b"\r\nHost: a.example\r\n" in request(Url("https://a.example:443/"), "")
 
 
 def test_a_request_for_a_part_names_its_first_and_last_byte():
-    asked = request(Url("https://a.example/b"), "x", 4096, 8192)
-    assert asked.endswith(b"\r\nRange: bytes=4096-8191\r\n\r\n")
-    assert b"Range" not in request(Url("https://a.example/b"), "x", 0, 0)
+    asked = request(Url("https://a.example/b"), "X: y\r\n", 4096, 8192)
+    assert asked.endswith(b"\r\nX: y\r\nRange: bytes=4096-8191\r\n\r\n")
+    assert b"Range" not in request(Url("https://a.example/b"), "", 0, 0)
+
+
+def test_a_request_may_be_about_one_version():
+    url = Url("https://a.example/b")
+    part = request(url, "", 4096, 8192, b'"1"')
+    assert part.endswith(b'\r\nRange: bytes=4096-8191\r\nIf-Range: "1"\r\n\r\n')
+    assert b"None-Match" not in part
+    other = request(url, "", 0, 0, b'W/"1"')
+    assert other.endswith(b'identity\r\nIf-None-Match: W/"1"\r\n\r\n')
+    assert b"Range" not in other
 
 
 # The head
@@ -208,6 +330,7 @@ def test_status_lines():
         (b"HTTP/1.1 200\r\n", 200),
         (b"HTTP/1.1 404 Not here at all\r\n", 404),
         (b"HTTP/1.1 100 Continue\r\n", 100),
+        (b"HTTP/1.1 199 x\r\n", 199),
         (b"HTTP/1.1 302 Found\r\n", 302),
         (b"HTTP/1.1 999 \xff\r\n", 999),
     ):
@@ -298,6 +421,8 @@ def test_what_is_no_range_of_bytes_is_refused():
         b"",
         b"bytes",
         b"bytes 10-19/*",
+        b"bytes **/30",
+        b"bytes *-19/30",
         b"bytes 10-19",
         b"bytes 10-19/",
         b"bytes -19/30",
@@ -315,7 +440,7 @@ def test_what_is_no_range_of_bytes_is_refused():
         assert head_code(OK, b"Content-Range: " + value + b"\r\n") == "http-format", value
     part = b"Content-Range: bytes 10-19/30\r\n"
     assert head_code(OK, part, part) == "http-format"
-    assert head_code(OK, part[:-2]) == "http-format"
+    assert head_code(OK, part[:-2] + b" " * LINE_LIMIT) == "http-format"
 
 
 def test_a_connection_is_kept_unless_the_server_closes_it():
@@ -327,16 +452,36 @@ def test_a_connection_is_kept_unless_the_server_closes_it():
 
 
 def test_a_cut_length_is_refused():
-    assert head_code(OK, b"Content-Length: 12") == "http-format"
-    assert head_code(OK, b"Content-Length: 12\r") == "http-format"
+    assert head_code(OK, b"Content-Length: 12" + b" " * LINE_LIMIT) == "http-format"
+    assert head_code(OK, b"Content-Length: " + b" " * (LINE_LIMIT - 18) + b"12") == "http-format"
 
 
-def test_any_transfer_encoding_is_refused():
-    for value in (b"chunked", b"identity", b"gzip, chunked", b""):
-        for name in (b"Transfer-Encoding", b"transfer-encoding", b"TRANSFER-ENCODING"):
-            line = name + b": " + value + b"\r\n"
-            assert head_code(OK, line) == "http-format", line
-            assert head_code(OK, b"Content-Length: 5\r\n", line) == "http-format", line
+def test_no_transfer_encoding_but_chunked_is_taken():
+    for name in (b"Transfer-Encoding", b"transfer-encoding", b"TRANSFER-ENCODING"):
+        for value in (b"chunked", b"Chunked", b" CHUNKED "):
+            head = head_of(OK, name + b":" + value + b"\r\n", b"\r\n")
+            assert (head.chunked, head.length, head.done) == (True, -1, True)
+        for value in (
+            b"identity",
+            b"gzip, chunked",
+            b"chunked, chunked",
+            b"chunked, identity",
+            b"chunked;q=1",
+            b"xchunked",
+            b"chun",
+            b"",
+        ):
+            assert head_code(OK, name + b": " + value + b"\r\n") == "http-format", value
+    assert not head_of(OK, b"\r\n").chunked
+
+
+def test_chunks_and_a_length_are_refused_together():
+    # Somebody could be fooled about where the body ends.
+    chunked, length = b"Transfer-Encoding: chunked\r\n", b"Content-Length: 5\r\n"
+    for lines in ((chunked, length), (length, chunked), (chunked, chunked)):
+        assert head_code(OK, lines[0]) == ""
+        assert head_code(OK, *lines) == "http-format", lines
+        assert head_code(OK, lines[0], b"X: y\r\n", lines[1]) == "http-format", lines
 
 
 def test_no_content_encoding_but_identity_is_taken():
@@ -352,7 +497,6 @@ def test_other_headers_are_ignored():
         OK,
         b"X-Content-Length: 7\r\n",
         b"Content-Lengths: 8\r\n",
-        b"Location: https://b.example/\r\n",
         b"Set-Cookie: a=b; Content-Length: 9\r\n",
         b"Empty:\r\n",
         b"Colons: a:b:c\r\n",
@@ -394,7 +538,7 @@ def test_the_rest_of_a_long_line_is_dropped():
         b"\r\n",
         b"\n",
         b"Content-Length: 7\r\n",
-        b"Transfer-Encoding: chunked\r\n",
+        b"Transfer-Encoding: gzip\r\n",
         b"no colon\r\n",
         b" x\r\n",
     ):
@@ -407,7 +551,7 @@ def test_the_rest_of_a_long_line_is_dropped():
 
 def test_a_long_line_of_exactly_the_limit_and_its_end():
     piece = b"X: " + b"x" * (LINE_LIMIT - 3)
-    assert LINE_LIMIT == 2048 and len(piece) == LINE_LIMIT
+    assert LINE_LIMIT == 4224 and len(piece) == LINE_LIMIT
     head = head_of(OK, piece, b"\r\n", b"Content-Length: 5\r\n", b"\r\n")
     assert (head.length, head.done) == (5, True)
     # With its end inside the piece it is a whole line.
@@ -415,16 +559,23 @@ def test_a_long_line_of_exactly_the_limit_and_its_end():
     assert head.done
 
 
-def test_a_long_length_or_encoding_is_refused_not_dropped():
-    length = b"Content-Length:" + b" " * 2027 + b"12"
+def test_a_long_length_encoding_or_place_is_refused_not_dropped():
+    length = b"Content-Length:" + b" " * 4200 + b"12"
     for piece in (
         length + b" " * (LINE_LIMIT - len(length)),
         b"Transfer-Encoding: " + b"x" * (LINE_LIMIT - 19),
         b"Content-Encoding: " + b"x" * (LINE_LIMIT - 18),
+        b"Location: /" + b"x" * (LINE_LIMIT - 11),
+        b"Content-Range: bytes 0-9/10" + b" " * (LINE_LIMIT - 27),
         b"x" * LINE_LIMIT,
     ):
         assert len(piece) == LINE_LIMIT
         assert head_code(OK, piece) == "http-format", piece[:20]
+
+
+def test_a_place_of_any_length_that_a_url_may_have_is_taken():
+    place = b"https://a.example/" + b"x" * (URL_LIMIT - 18)
+    assert head_of(OK, b"Location: " + place + b"\r\n").location == place
 
 
 def test_a_long_status_line_is_one_line():
@@ -447,6 +598,304 @@ def test_a_head_has_at_most_16384_bytes():
 
 
 def test_dropped_bytes_count_too():
-    pieces = [b"X: " + b"x" * (LINE_LIMIT - 3)] + [b"x" * LINE_LIMIT] * 6
+    pieces = [b"X: " + b"x" * (LINE_LIMIT - 3)] + [b"x" * LINE_LIMIT] * 2
     assert head_code(OK, *pieces) == ""
     assert head_code(OK, *(pieces + [b"x" * LINE_LIMIT])) == "http-format"
+
+
+def test_a_head_has_at_most_100_headers():
+    assert HEADERS_LIMIT == 100
+    lines = [b"A: b\r\n"] * 100
+    assert head_of(OK, *(lines + [b"\r\n"])).done
+    assert head_code(OK, *(lines + [b"A: b\r\n"])) == "http-format"
+
+
+def test_interim_answers_are_passed_over():
+    interim = [b"HTTP/1.1 103 Early\r\n", b"Location: /y\r\n", b'ETag: "1"\r\n', b"\r\n"]
+    interim += [b"HTTP/1.1 100 X\r\n", b"Connection: close\r\n", b"Retry-After: 5\r\n", b"\r\n"]
+    head = head_of(*interim)
+    assert (head.status, head.done) == (0, False)
+    for line in (OK, b"Content-Length: 5\r\n", b"\r\n"):
+        head.feed(line)
+    assert (head.status, head.length, head.done, head.keeps) == (200, 5, True, True)
+    assert (head.location, head.tag, head.wait_s) == (b"", b"", 0)
+    # They count: there may not be any number of them.
+    interim = [b"HTTP/1.1 100 X\r\n", b"\r\n"]
+    assert head_code(*interim * 900) == ""
+    assert head_code(*interim * 1000) == "http-format"
+
+
+def all_of(head):
+    """What a head says."""
+    return (
+        head.status,
+        head.length,
+        head.chunked,
+        head.start,
+        head.stop,
+        head.total,
+        head.keeps,
+        head.tag,
+        head.location,
+        head.wait_s,
+        head.done,
+        head.size,
+    )
+
+
+def test_a_line_may_come_in_any_pieces():
+    for lines in (
+        (OK, b"Content-Length: 1234\r\n", b'ETag: W/"1"\r\n', b"\r\n"),
+        (b"HTTP/1.0 302\n", b"Location: /y\n", b"Transfer-Encoding: chunked\n", b"\n"),
+        (b"HTTP/1.1 100 X\r\n", b"\r\n", OK, b"Content-Range: bytes 10-19/30\r\n", b"\r\n"),
+        (OK, b"Connection: close\r\n", b"Retry-After: 5\r\n", b"\r\n"),
+    ):
+        wanted = all_of(head_of(*lines))
+        assert wanted[10]
+        for i in range(len(lines)):
+            for at in range(len(lines[i]) + 1):
+                pieces = list(lines[:i]) + [lines[i][:at], lines[i][at:]] + list(lines[i + 1 :])
+                assert all_of(head_of(*[piece for piece in pieces if piece])) == wanted
+        bytewise = b"".join(lines)
+        assert all_of(head_of(*[bytes((byte,)) for byte in bytewise])) == wanted
+
+
+def test_what_is_refused_is_refused_in_any_pieces():
+    for line in (
+        b"Content-Length: 1x\r\n",
+        b"Content-Encoding: gzip\r\n",
+        b" folded\r\n",
+        b"Content-Range: bytes 5-4/9\r\n",
+        b"Transfer-Encoding: gzip\r\n",
+    ):
+        for at in range(len(line)):
+            pieces = [piece for piece in (line[:at], line[at:]) if piece]
+            assert head_code(OK, *pieces) == "http-format", (line, at)
+
+
+def test_an_etag_is_taken_as_it_stands_or_not_at_all():
+    for value in (b'"1"', b'"abc-123:x"', b'""', b'W/"1"', b'"' + b"x" * 126 + b'"', b'"a"b"'):
+        assert head_of(OK, b"ETag: " + value + b"\r\n").tag == value
+        assert head_of(OK, b"etag:\t" + value + b"  \r\n").tag == value
+    for value in (
+        b"",
+        b"1",
+        b'"',
+        b'"1',
+        b'1"',
+        b'w/"1"',
+        b'W/1"',
+        b"W/1",
+        b'W"1"',
+        b'"a b"',
+        b'"a\tb"',
+        b'"a\rb"',
+        b'"a\x00b"',
+        b'"\xe9"',
+        b'"\x7f"',
+        b'"' + b"x" * 127 + b'"',
+    ):
+        assert head_of(OK, b"ETag: " + value + b"\r\n").tag == b"", value
+    assert head_of(OK).tag == b""
+    assert head_of(OK, b'ETag: "1"' + b" " * LINE_LIMIT).tag == b""
+
+
+def test_a_location_is_one_and_whole():
+    assert head_of(OK, b"LOCATION:  https://a.example/b  \r\n").location == b"https://a.example/b"
+    assert head_of(OK).location == b""
+    place = b"Location: /y\r\n"
+    assert head_code(OK, place, place) == "http-format"
+
+
+def test_when_to_come_back_is_seconds_or_a_date():
+    date = b"Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n"
+    for value, wanted in (
+        (b"0", 0),
+        (b"120", 120),
+        (b"9999999999", 9999999999),
+        (b"10000000000", 0),
+        (b"-5", 0),
+        (b"+5", 0),
+        (b"1.5", 0),
+        (b"soon", 0),
+        (b"", 0),
+        (b"Sun, 06 Nov 1994 08:50:37 GMT", 60),
+        (b"Mon, 07 Nov 1994 08:49:37 GMT", 86400),
+        (b"Sun, 06 Nov 1994 08:49:37 GMT", 0),
+        (b"Sun, 06 Nov 1994 08:49:36 GMT", 0),
+        (b"Sunday, 06-Nov-94 08:50:37 GMT", 0),
+    ):
+        line = b"Retry-After: " + value + b"\r\n"
+        assert head_of(OK, date, line, b"\r\n").wait_s == wanted, value
+    # Without the server's own clock a date says nothing.
+    line = b"Retry-After: Sun, 06 Nov 1994 08:50:37 GMT\r\n"
+    assert head_of(OK, line).wait_s == 0
+    assert head_of(OK, b"Date: today\r\n", line).wait_s == 0
+    assert head_of(OK).wait_s == 0
+
+
+def test_nothing_hides_a_header_in_another():
+    for line in (
+        b"X: a\rContent-Length: 7\r\n",
+        b"X: a\x00Content-Length: 7\r\n",
+        b"X: Content-Length: 7\r\n",
+        b"X\x00Content-Length: 7\r\n",
+        b"X\rContent-Length: 7\r\n",
+        b"X\x0bTransfer-Encoding: chunked\r\n",
+        b"Content-Length\x00: 7\r\n",
+    ):
+        head = head_of(OK, line, b"Content-Length: 5\r\n", b"\r\n")
+        assert (head.length, head.chunked, head.done) == (5, False, True), line
+    for line in (b"\rContent-Length: 7\r\n", b"\r\r\n", b"\x0b\n", b"\x00\r\n"):
+        assert head_code(OK, line) == "http-format", line
+
+
+# Numbers and dates
+
+
+def test_a_chunk_begins_with_its_size():
+    for line, wanted in (
+        (b"0", 0),
+        (b"000", 0),
+        (b"5", 5),
+        (b"a", 10),
+        (b"A", 10),
+        (b"1F", 31),
+        (b"1f", 31),
+        (b"1000", 4096),
+        (b"ffffffff", 4294967295),
+        (b"00000005", 5),
+        (b"5;", 5),
+        (b"5;a", 5),
+        (b"5;a=b;c", 5),
+        (b'5;a="0;1"', 5),
+        (b"5 ;a", 5),
+        (b"5 \t", 5),
+    ):
+        assert chunk_size(line) == wanted, line
+
+
+def test_what_is_no_size_of_a_chunk_is_refused():
+    for line in (
+        b"",
+        b";",
+        b";a",
+        b" ",
+        b"g",
+        b"5g",
+        b"x5",
+        b"0x5",
+        b"-5",
+        b"+5",
+        b" 5",
+        b"\t5",
+        b"5 5",
+        b"5,5",
+        b"5.0",
+        b"1_0",
+        b"5\r",
+        b"5\x00",
+        b"\xb5",
+        b"100000000",
+        b"000000005",
+        b"f" * 1000,
+    ):
+        assert code_of(chunk_size, line) == "http-format", line
+
+
+def test_dates_of_http():
+    for text, wanted in (
+        (b"Sun, 06 Nov 1994 08:49:37 GMT", 784111777),
+        (b"Thu, 01 Jan 1970 00:00:01 GMT", 1),
+        (b"Tue, 29 Feb 2000 12:00:00 GMT", 951825600),
+        (b"Tue, 19 Jan 2038 03:14:08 GMT", 2147483648),
+        (b"Thu, 31 Dec 2099 23:59:59 GMT", 4102444799),
+        (b"", 0),
+        (b"Sun, 06 Nov 1994 08:49:37 UTC", 0),
+        (b"Sun, 06 Nov 1994 08:49:37", 0),
+        (b"Sun, 06 Nov 1994 08:49:37 GMT ", 0),
+        (b"Sun, 6 Nov 1994 08:49:37 GMT", 0),
+        (b"Sun, 06 nov 1994 08:49:37 GMT", 0),
+        (b"Sun, 06 anF 1994 08:49:37 GMT", 0),
+        (b"Sun, 06 Nov 1969 08:49:37 GMT", 0),
+        (b"Sun, 00 Nov 1994 08:49:37 GMT", 0),
+        (b"Sun, -6 Nov 1994 08:49:37 GMT", 0),
+        (b"Sun, 06 Nov 19x4 08:49:37 GMT", 0),
+        (b"Sun, 06 Nov 1994 0x:49:37 GMT", 0),
+        (b"Sun, 06 Nov 1994 08:49:3x GMT", 0),
+        (b"Sunday, 06-Nov-94 08:49:37 GMT", 0),
+        (b"Sun Nov  6 08:49:37 1994", 0),
+        (b"x" * 29, 0),
+    ):
+        assert http_date(text) == wanted, text
+
+
+def test_dates_of_a_compiler():
+    for text, wanted in (
+        (b"Nov  6 1994", 784080000),
+        (b"Nov 16 1994", 784944000),
+        (b"Jan  1 2026", 1767225600),
+        (b"Feb 29 2024", 1709164800),
+        (b"", 0),
+        (b"Nov 6 1994", 0),
+        (b"nov  6 1994", 0),
+        (b"Nov  0 1994", 0),
+        (b"Nov  6 199", 0),
+        (b"Nov  6 1969", 0),
+        (b"Nov  x 1994", 0),
+        (b"06 Nov 1994", 0),
+        (bytes(16), 0),
+        (b"\xff" * 16, 0),
+    ):
+        assert build_date(text) == wanted, text
+    assert build_date(b"Nov  6 1994" + bytes(5)) == 784080000
+
+
+def test_unix_time_knows_leap_years():
+    for date, wanted in (
+        ((1970, 1, 1), 0),
+        ((1970, 1, 2), 1),
+        ((1970, 3, 1), 59),
+        ((1971, 1, 1), 365),
+        ((1972, 2, 29), 789),
+        ((1972, 3, 1), 790),
+        ((1999, 12, 31), 10956),
+        ((2000, 1, 1), 10957),
+        ((2000, 2, 29), 11016),
+        ((2000, 3, 1), 11017),
+        ((2026, 1, 1), 20454),
+        ((2100, 2, 28), 47540),
+        ((2100, 3, 1), 47541),
+        ((2400, 2, 29), 157113),
+    ):
+        assert unix_time(*date) == wanted * 86400, date
+    days = 0
+    for year in range(1970, 2110):
+        leap = year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
+        for month, length in enumerate((31, 29 if leap else 28, 31, 30, 31, 30) + LATER):
+            for day in (1, length):
+                assert unix_time(year, month + 1, day) == (days + day - 1) * 86400
+            days += length
+
+
+LATER = (31, 31, 30, 31, 30, 31)  # from July on
+
+
+def test_a_line_over_the_limit_is_cut_in_any_pieces():
+    for line in (
+        b"Content-Length:" + b" " * LINE_LIMIT + b"5\r\n",
+        b"Location: /" + b"x" * LINE_LIMIT + b"\r\n",
+        b"Transfer-Encoding: chunked" + b" " * LINE_LIMIT + b", gzip\r\n",
+        b"Content-Encoding: identity" + b" " * LINE_LIMIT + b", gzip\r\n",
+    ):
+        for at in (1, 30, 2000, LINE_LIMIT):
+            rest = range(at, len(line), LINE_LIMIT)
+            pieces = [line[:at]] + [line[i : i + LINE_LIMIT] for i in rest]
+            assert head_code(OK, *pieces) == "http-format", (line[:20], at)
+
+
+def test_when_to_come_back_does_not_depend_on_the_order():
+    line = b"Retry-After: Sun, 06 Nov 1994 08:50:37 GMT\r\n"
+    date = b"Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n"
+    for lines in ((line, date), (date, line)):
+        assert head_of(OK, *lines, b"\r\n").wait_s == 60

@@ -41,10 +41,12 @@ def writer_of(slot, size=SECTOR, release=RELEASE, on_head=None):
 class Feed:
     """A body of these bytes."""
 
+    link = None
+
     def __init__(self, data):
         self.readinto = io.BytesIO(data).readinto
 
-    def lost(self, what):
+    def lost(self, what, at=0):
         return AssertionError("more was asked for than there is")
 
 
@@ -323,7 +325,8 @@ def test_a_slot_that_begins_blank_is_not_hashed_without_a_reason():
     slot = RamSlot()
     assert run(SlotWriter(slot, RELEASE).survey()) == 0
     assert slot.reads == 1
-    assert run(SlotWriter(slot, RELEASE).survey(IMAGE[:16], True)) > 16
+    assert run(SlotWriter(slot, RELEASE).survey(IMAGE[:16], True)) > 4
+    assert slot.reads > 16
 
 
 # Large blocks
@@ -441,25 +444,40 @@ def test_with_64_kib_too_a_step_is_one_flash_operation():
     assert slot.log == []
 
 
+class Slow:
+    """A body that gives a few bytes at a time, and every other time none."""
+
+    link = "what is waited for"
+
+    def __init__(self, data, most=SECTOR):
+        self.file = io.BytesIO(data)
+        self.most = most
+        self.calls = 0
+        self.places = []
+
+    def readinto(self, buf):
+        self.calls += 1
+        return None if self.calls % 2 else self.file.readinto(buf[: self.most])
+
+    def lost(self, what, at=0):
+        assert what is None
+        self.places.append(at)
+        return None  # try again
+
+
 def test_a_stream_that_has_nothing_yet_costs_a_step_and_no_byte():
-    class Slow:
-        def __init__(self):
-            self.file = io.BytesIO(IMAGE)
-            self.waits = 0
-
-        def readinto(self, buf):
-            self.waits += 1
-            return None if self.waits % 2 else self.file.readinto(buf)
-
-        def lost(self, what):
-            return what  # None: try again
-
-    slot = RamSlot()
-    writer = SlotWriter(slot, RELEASE)
-    run(writer.copy(Slow(), len(IMAGE)))
-    run(writer.prove())
-    writer.seal()
-    assert holds(slot)
+    for size in (SECTOR, BLOCK):
+        for most in (SECTOR, 1000):
+            slot = RamSlot()
+            body = Slow(IMAGE, most)
+            writer = writer_of(slot, size)
+            waits = [step for step in writer.copy(body, len(IMAGE)) if step]
+            assert waits == [body.link] * len(body.places)
+            # What came until then is told each time.
+            assert body.places[0] == 0 and body.places == sorted(set(body.places))
+            run(writer.prove())
+            writer.seal()
+            assert holds(slot)
 
 
 def test_a_stream_that_ends_is_gone_on_with_by_another():
@@ -615,12 +633,109 @@ def test_a_body_that_fails_says_why():
         def readinto(self, room):
             raise OSError(104, "reset")
 
-        def lost(self, what):
+        def lost(self, what, at=0):
             return error("link-lost", "%s" % what)
 
     for size in (SECTOR, BLOCK):
         writer = writer_of(RamSlot(), size)
         assert code_of(run, writer.copy(Broken(), len(IMAGE))) == "link-lost"
+
+
+class Breaking(Feed):
+    """A body whose link breaks after its bytes: an end, or an error."""
+
+    def __init__(self, data, trouble):
+        self.file = io.BytesIO(data)
+        self.trouble = trouble
+
+    def readinto(self, room):
+        n = self.file.readinto(room)
+        if not n and self.trouble:
+            raise self.trouble
+        return n
+
+    def lost(self, what, at=0):
+        return error("link-lost", "%s" % what)
+
+
+def test_after_a_lost_link_it_goes_on_where_the_bytes_stopped():
+    image = make_image(2 * BLOCK + 5000)
+    release = make_release(image)
+    for size in (SECTOR, BLOCK):
+        for fill in (b"\xff", b"\x0f"):
+            clean = RamSlot(3 * BLOCK, fill)
+            write_all(clean, image, release, size=size)
+            slot = RamSlot(3 * BLOCK, fill)
+            writer = writer_of(slot, size, release)
+            for stop in (1, 15, 40, 4096, 5000, BLOCK - 1, BLOCK, BLOCK + 4097, 2 * BLOCK + 4999):
+                for trouble in (None, OSError(104, "reset")):
+                    start, end = writer.wanted()
+                    assert (start, end) == (writer.at, len(image))
+                    writer.seek(start)
+                    body = Breaking(image[start:stop], trouble)
+                    assert code_of(run, writer.copy(body, end)) == "link-lost"
+                    assert writer.at == stop
+            run(writer.copy(Feed(image[writer.at :]), len(image)))
+            run(writer.prove())
+            writer.seal()
+            assert holds(slot, image)
+            assert slot.log == clean.log  # nothing was written twice
+
+
+def test_after_a_bad_block_it_comes_again_from_its_start():
+    for size in (SECTOR, BLOCK):
+        for interrupted in (False, True):
+            slot = RamSlot(6 * BLOCK, fill=b"\x0f")
+            writer = writer_of(slot, size, LONG_RELEASE)
+            run(writer.survey(LONG[:16], interrupted))
+            for bad in (100, BLOCK - 1, BLOCK, 2 * BLOCK + 5000, len(LONG) - 1):
+                start = writer.wanted()[0]
+                data = bytearray(LONG)
+                data[bad] ^= 1
+                end = (bad // BLOCK + 1) * BLOCK
+                code = code_of(run, writer.copy(Feed(bytes(data[start:end])), len(LONG)))
+                assert code == "digest-mismatch"
+                writer.rewind()
+                assert writer.wanted() == (bad // BLOCK * BLOCK, len(LONG))
+                assert slot.data[:16].count(b"\xff") == 16 or bytes(slot.data[:16]) != LONG[:16]
+            run(writer.copy(Feed(LONG[writer.at :]), len(LONG)))
+            run(writer.prove())
+            writer.seal()
+            assert holds(slot, LONG)
+
+
+def test_what_was_no_image_may_come_again():
+    for size in (SECTOR, BLOCK):
+        slot = RamSlot(fill=b"\x0f")
+        writer = writer_of(slot, size)
+        portal = b"hello, captive portal" * 4000
+        assert code_of(run, writer.copy(Feed(portal), len(IMAGE))) in (
+            "image-format",
+            "digest-mismatch",
+        )
+        writer.rewind()
+        assert slot.log == []
+        assert writer.wanted() == (0, len(IMAGE))
+        run(writer.copy(Feed(IMAGE), len(IMAGE)))
+        run(writer.prove())
+        writer.seal()
+        assert holds(slot)
+
+
+def test_a_block_that_was_erased_ahead_and_was_bad_is_looked_at_again():
+    slot = RamSlot(6 * BLOCK, fill=b"\x0f")
+    writer = SlotWriter(slot, LONG_RELEASE)
+    writer.write(LONG[:SECTOR])
+    run(writer.erase_ahead(b"\xff" * BLOCK))
+    data = bytearray(LONG)
+    data[BLOCK + 9] ^= 1
+    assert code_of(run, writer.copy(Feed(bytes(data[SECTOR:])), len(LONG))) == "digest-mismatch"
+    writer.rewind()
+    assert writer.wanted() == (BLOCK, len(LONG))
+    run(writer.copy(Feed(LONG[BLOCK:]), len(LONG)))
+    run(writer.prove())
+    writer.seal()
+    assert holds(slot, LONG)
 
 
 # Erasing ahead

@@ -188,12 +188,17 @@ def _journal(data):
 
 def _receipts(data):
     found = receipt.load_receipts(_path(data))
-    return {slot: [r.sha256, r.size, r.version, r.sequence] for slot, r in found.items()}
+    return {
+        slot: [r.sha256, r.size, r.version, r.sequence, r.created] for slot, r in found.items()
+    }
 
 
 def _config(data):
     found = config.load_config(_path(data))
-    fields = "product board manifest_url trust tls_root timeout_s trial_window_s".split()
+    fields = (
+        "product board manifest_url trust tls_root tls_cert tls_key tls_pins ntp timeout_s total_s "
+        "least_rate tries part_kib trial_window_s verified secret"
+    ).split()
     return [getattr(found, name) for name in fields]
 
 
@@ -218,7 +223,8 @@ def _reference(data):
 
 
 def _parts(url):
-    return [url.host, url.port, url.path, url.authority(), http.request(url, "t")]
+    asked = http.request(url, "A: b\r\n", 1, 9, b'"1"')
+    return [url.host, url.port, url.path, url.authority(), asked]
 
 
 def _head(data):
@@ -229,7 +235,8 @@ def _head(data):
         piece = data[at : min(end, at + http.LINE_LIMIT)]
         head.feed(piece)
         at += len(piece)
-    return [head.status, head.length, head.done, at]
+    fields = "status length chunked start stop total keeps tag location wait_s done size".split()
+    return [getattr(head, name) for name in fields] + [at]
 
 
 PARSERS = {

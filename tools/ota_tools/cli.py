@@ -1,11 +1,13 @@
 """The command `ota`: arguments in, tables or JSON out; the work is done elsewhere."""
 
+import contextlib
 import os
 import sys
 import tempfile
 from pathlib import Path
 
 import rich_click as click
+from click.core import ParameterSource
 
 from ota_tools import certificates, firmware, keys
 from ota_tools import trust as trust_store
@@ -238,21 +240,55 @@ def inspect(file: Path, trust: Path | None, as_json: bool) -> None:
 )
 @click.option("--port", type=click.IntRange(0, 65535), default=8443, show_default=True)
 @click.option("--tls", type=PATH, default=Path("tls"), show_default=True, help="Own CA and keys.")
-def serve(folder: Path, hosts: tuple[str, ...], port: int, tls: Path) -> None:
+@click.option("--serial", help="Serve over this serial port instead, without TLS.")
+@click.option(
+    "--baud", type=click.IntRange(300), default=115200, show_default=True, help="Of --serial."
+)
+@click.pass_context
+def serve(
+    context: click.Context,
+    folder: Path,
+    hosts: tuple[str, ...],
+    port: int,
+    tls: Path,
+    serial: str | None,
+    baud: int,
+) -> None:
     """Publish FOLDER over HTTPS with a certificate of an own CA (EC P-256), made on first use.
 
     Devices need TLS/ca.der as their root: `ota trust init --tls-root tls/ca.der`. For the desk and
     for tests; any static web server with a certificate does the same.
 
+    With --serial it is plain HTTP over a serial line, one request after the other, for devices that
+    update through `ota.Wire(uart)`.
+
     \b
     Example:  ota serve published --host 192.168.1.10
+              ota serve published --serial /dev/ttyUSB1
     """
     from ota_tools.serve import Request, Server
+
+    unfit = ("hosts", "port", "tls") if serial else ("baud",)
+    for option in context.command.params:
+        source = context.get_parameter_source(option.name or "")
+        if option.name in unfit and source is not ParameterSource.DEFAULT:
+            raise Usage(f"{option.opts[0]} {'goes without' if serial else 'needs'} --serial")
 
     folder.mkdir(parents=True, exist_ok=True)
 
     def log(request: Request) -> None:
-        console.print(str(request), markup=False)
+        console.print(str(request), markup=False, soft_wrap=True)
+
+    if serial:
+        from ota_tools.serial_line import SerialServer
+
+        with SerialServer(folder, serial, baud, log) as line:
+            about = f"{serial}  serves {folder} at {baud} baud, without TLS"
+            console.print(about, markup=False, soft_wrap=True)
+            console.print("[dim]Ctrl-C ends it[/dim]")
+            with contextlib.suppress(KeyboardInterrupt):
+                line.serve_forever()
+        return
 
     names = list(hosts) or ["localhost", "127.0.0.1"]
     paths = certificates.ensure(tls, names)

@@ -12,13 +12,14 @@ from ota_tools.terminal import PATH, as_json_option, console
 
 if TYPE_CHECKING:
     from ota_tools.bench.context import Bench
+    from ota_tools.bench.goals import Extra, Goal
 
 LIMITS = Path("tests/bench-limits.json")
 
 
 @click.command()
 @as_json_option
-@click.option("--only", metavar="N,N", default="", help="Only these goals.")
+@click.option("--only", metavar="N,N", default="", help="Only these goals, poll, resume, asyncio.")
 @click.option("--quick", is_flag=True, help="Fewer repetitions: a look, no figures to publish.")
 @click.option(
     "--report", type=PATH, metavar="FOLDER", help="Write performance.md and its plots there."
@@ -37,14 +38,15 @@ def bench(
 ) -> None:
     """Measure the library beside the least that is possible and the nearest peer.
 
-    13 goals, each beside its reference on this machine: time, instructions, heap, flash, size. The real
-    library runs on the real MicroPython VM, over plain HTTP from loopback, into RAM. Times and ratios
-    are of the 64-bit VM; heap and instructions of the one with 32-bit words, as on the chip. A goal
-    that cannot be measured is null, never met.
+    13 goals, each beside its reference on this machine: time, instructions, heap, flash, size; and
+    three figures without a goal: poll (bytes of a check), resume (bytes that broken links cost),
+    asyncio (time beside blocking). The real library runs on the real MicroPython VM, over plain HTTP
+    or TLS from loopback, into RAM. Times and ratios are of the 64-bit VM; heap and instructions of
+    the one with 32-bit words, as on the chip. A goal that cannot be measured is null, never met.
 
     \b
     Example:  ota bench                                     all goals, about a minute
-              ota bench --only 5,13                         two of them
+              ota bench --only 5,13,poll                    three of them
               ota bench --report docs                       docs/performance.md, with plots
               ota bench --limits tests/bench-limits.json    the gate: is anything worse?
               ota bench --write-limits                      accept what is: commit the file
@@ -55,8 +57,8 @@ def bench(
     """
     from ota_tools.bench.context import Bench
 
-    numbers = _numbers(only)
-    if (limits or write_limits) and (numbers or report or as_json):
+    goals, extras = _chosen(only)
+    if (limits or write_limits) and (only or report or as_json):
         raise Usage("--limits and --write-limits go alone: the gate measures what it measures")
     if report:
         from ota_tools.bench import plots
@@ -71,18 +73,21 @@ def bench(
         if limits or write_limits:
             _gate(scene, limits or LIMITS, write_limits)
         else:
-            _goals(scene, numbers, as_json, report)
+            _measure(scene, goals, extras, as_json, report, curve=bool(report) or not only)
 
 
-def _numbers(only: str) -> list[int]:
-    from ota_tools.bench.goals import select
+def _chosen(only: str) -> "tuple[list[Goal], list[Extra]]":
+    from ota_tools.bench.goals import select, select_extras
 
+    words = [word.strip() for word in only.split(",") if word.strip()]
+    numbers = [int(word) for word in words if word.isdecimal()]
+    keys = [word for word in words if not word.isdecimal()]
     try:
-        numbers = [int(word) for word in only.split(",") if word.strip()]
-        select(numbers)
+        goals = select(numbers) if numbers or not words else []
+        extras = select_extras(keys) if keys or not words else []
     except ValueError as e:
         raise Usage(f"--only {only}: {e}") from e
-    return numbers
+    return goals, extras
 
 
 def _gate(scene: "Bench", path: Path, write: bool) -> None:
@@ -102,20 +107,30 @@ def _gate(scene: "Bench", path: Path, write: bool) -> None:
     console.print(f"[green]All {len(found)} numbers are within[/green] {path}.")
 
 
-def _goals(scene: "Bench", numbers: list[int], as_json: bool, report: Path | None) -> None:
-    from ota_tools.bench import goals
+def _measure(
+    scene: "Bench",
+    goals: "list[Goal]",
+    extras: "list[Extra]",
+    as_json: bool,
+    report: Path | None,
+    curve: bool,
+) -> None:
     from ota_tools.bench import report as reports
+    from ota_tools.bench.goals import run as measure
 
-    pairs = []
-    for goal in goals.select(numbers):
+    judged, also = [], []
+    for goal in goals:
         scene.say(f"goal {goal.number}: {goal.name}")
-        pairs.append((goal, goals.run(goal, scene)))
-    curve = None
-    if report or not numbers:
-        from ota_tools.bench.wall import by_size
+        judged.append((goal, measure(goal, scene)))
+    for extra in extras:
+        scene.say(f"{extra.key}: {extra.name}")
+        also.append((extra, extra.measure(scene)))
+    by_size = None
+    if curve:
+        from ota_tools.bench.wall import by_size as measure_by_size
 
-        curve = by_size(scene)
-    run = reports.as_object(pairs, scene, curve)
+        by_size = measure_by_size(scene)
+    run = reports.as_object(judged, also, scene, by_size)
     if as_json:
         print(json.dumps(run, indent=1, ensure_ascii=False))
     else:

@@ -3,6 +3,9 @@
 What happened is not taken from the library. After the VM has ended, `Judge` reads the flash file: which
 slot the bootloader picks, what the slots hold, the otadata bytes, the erases that were counted; and the
 server's log says what went over the wire. Only the reason of a refusal is what the board printed.
+
+The board never talks to the server itself: it asks a redirecting host, which sends it to a relay, which
+passes the bytes on, and in one step breaks the connection (flaky.py).
 """
 
 import dataclasses
@@ -23,13 +26,16 @@ from ota_tools.board.interpreter import Interpreter
 from ota_tools.board.judge import Judge
 from ota_tools.board.model import Board
 from ota_tools.failures import Failure
+from ota_tools.flaky import Detour
 from ota_tools.partitions import parse_csv
 from ota_tools.release import Target, make_release
-from ota_tools.serve import Server
+from ota_tools.serve import Request, Server
 
 PRODUCT = "demo"
 BOARD = "virtual"
 IMAGE_SIZE = 1 << 20
+BREAKS = (300_007, 450_001)
+"""Bytes of TLS after which a connection is broken: in the middle of the image, on no boundary."""
 
 # otadata records as they must be in flash, byte by byte: seq, label, state, crc over seq.
 _LABEL = "ff" * 20
@@ -72,12 +78,13 @@ class Demo:
         root = keys.generate(folder / "root.pem")
         paths = certificates.ensure(folder / "tls", ["localhost"])
         self.server = Server(self._published, paths.server_pem, paths.server_key, host="localhost")
+        self._way = Detour(self.server.port, paths.server_pem, paths.server_key, self._say)
         table = parse_csv(resources.device_file("partitions.csv").read_text())
         self._target = Target(PRODUCT, BOARD, table)
         self._trust = trust_store.make_first(
             [root],
             [self._signer.public_key()],
-            manifest_urls=[f"{self.server.url}/{BOARD}-esp32.manifest"],
+            manifest_urls=[f"{self._way.url}/{BOARD}-esp32.manifest"],
             tls_roots=[paths.ca_der.read_bytes()],
         )
         self._images: dict[str, bytes] = {}
@@ -94,7 +101,7 @@ class Demo:
         """(name, function) in order; a function returns its outcome, raises Failure if it failed."""
         return [
             ("1.0 runs, nothing newer is offered", self._first),
-            ("1.1 is installed, passes its self-test, is confirmed", self._good),
+            ("1.1 is installed through a redirect and two broken connections", self._good),
             ("1.2 fails its self-test and is rolled back", self._bad),
             ("1.2 is not offered again", self._not_again),
             ("power is cut in the middle of 1.3's download", self._cut),
@@ -108,7 +115,8 @@ class Demo:
         ]
 
     def close(self) -> None:
-        """Stop the server."""
+        """Stop the servers."""
+        self._way.close()
         self.server.close()
 
     # Steps
@@ -120,12 +128,23 @@ class Demo:
         return "ota_0 runs 1.0"
 
     def _good(self) -> str:
-        self._publish("1.1")
+        payload = self._publish("1.1")
+        way = self._way
+        self._say("its URL redirects to another host; the connection there will break twice")
+        way.relay.break_after(*BREAKS)
+        before = sum(way.relay.down)
         self._power("idle")
+        moved = sum(way.relay.down) - before
         self._judge("1.1", "ota_1", (_FIRST_VALID, _SECOND_VALID))
         self._holds("ota_0", "1.0")
         self._untouched(("ota_0",))
-        return f"ota_1 runs 1.1, confirmed; {self._erases('ota_1')} erases in ota_1"
+        broken = len(way.relay.breaks)
+        self._expect(broken == 2, f"{broken} broken connections, expected 2")
+        asked = sum(path.endswith(payload.name) for path in way.redirector.requests)
+        self._expect(asked == 6, f"the redirecting host was asked {asked} times, expected 3 x 2")
+        size = len(self._images["1.1"])
+        self._expect(moved < size * 3 // 2, f"{moved} bytes on the wire for an image of {size}")
+        return f"ota_1 runs 1.1, confirmed; it went on where it broke: {moved} bytes on the wire for {size}"
 
     def _bad(self) -> str:
         self._publish("1.2", works=False)
@@ -252,14 +271,12 @@ class Demo:
 
     def _answered(self) -> set[str]:
         requests = self.server.requests[self._seen :]
-        return {
-            Path(request.path).suffix for request in requests if request.status in (200, 206, 416)
-        }
+        return {_suffix(request) for request in requests if request.status in (200, 206, 416)}
 
     def _moved(self) -> int:
         # Bytes of images that the server sent since the board was switched on.
         requests = self.server.requests[self._seen :]
-        return sum(request.bytes_sent for request in requests if request.path.endswith(".bin"))
+        return sum(request.bytes_sent for request in requests if _suffix(request) == ".bin")
 
     def _said(self) -> str:
         # The reason that the application printed.
@@ -268,11 +285,14 @@ class Demo:
             len(words) :
         ]
 
-    def _publish(self, version: str, works: bool = True) -> None:
+    def _publish(self, version: str, works: bool = True) -> Path:
         data = maker.application_image(version, works, IMAGE_SIZE)
         self._images[version] = data
-        make_release(data, self._target, version, self._signer, self._published, trust=self._trust)
+        made = make_release(
+            data, self._target, version, self._signer, self._published, trust=self._trust
+        )
         self._say(f"published {version}: {len(data)} bytes")
+        return made.payload_path
 
     def _power(self, end: str, cut: Callable[[Operation], bool] | None = None) -> None:
         board = Board(self._folder / "board")
@@ -304,9 +324,6 @@ class Demo:
         end = part.offset + part.size
         return [o for o in self._operations if part.offset <= o.address < end]
 
-    def _erases(self, name: str) -> int:
-        return sum(operation.kind == "erase" for operation in self._in_slot(name))
-
     def _untouched(self, names: tuple[str, ...]) -> None:
         for name in names:
             found = len(self._in_slot(name))
@@ -335,6 +352,10 @@ def run_demo(
         return _run_steps(demo, on_step)
     finally:
         demo.close()
+
+
+def _suffix(request: Request) -> str:
+    return Path(request.path.partition("?")[0]).suffix  # the redirect adds a signature
 
 
 def _run_steps(demo: Demo, on_step: Callable[[Step], None]) -> list[Step]:

@@ -145,7 +145,7 @@ class _Listener(ThreadingHTTPServer):
         self._lock = threading.Lock()
         if ":" in address[0]:
             self.address_family = socket.AF_INET6
-        super().__init__(address, _Handler)
+        super().__init__(address, Handler)
 
     def server_bind(self) -> None:
         socketserver.TCPServer.server_bind(self)  # HTTPServer's asks the DNS for its own name
@@ -180,14 +180,17 @@ class _Listener(ThreadingHTTPServer):
             super().handle_error(request, client_address)
 
 
-class _Handler(BaseHTTPRequestHandler):
+class Handler(BaseHTTPRequestHandler):
+    """Answers with files of `server.folder` and hands each `Request` to `server.record`."""
+
     protocol_version = "HTTP/1.1"
     default_request_version = "HTTP/1.0"  # else what is no HTTP at all gets an answer without head
     timeout = IDLE_TIMEOUT_S
     disable_nagle_algorithm = True
-    server: _Listener
+    server: Any
 
     def do_GET(self) -> None:
+        """The file, a part of it, or why not."""
         length = self.headers.get("Content-Length", "0")
         if length != "0" or "Transfer-Encoding" in self.headers:
             self.close_connection = True  # a body that nobody reads is not the next request
@@ -214,6 +217,7 @@ class _Handler(BaseHTTPRequestHandler):
     do_HEAD = do_GET  # noqa: N815
 
     def version_string(self) -> str:
+        """Ours."""
         return "ota"
 
     def log_message(self, format: str, *args: Any) -> None:
@@ -229,8 +233,9 @@ class _Handler(BaseHTTPRequestHandler):
     def _file(self) -> bytes | None:
         try:
             name = urllib.parse.unquote(urllib.parse.urlsplit(self.path).path, errors="strict")
-            path = (self.server.folder / name.lstrip("/")).resolve()
-            if path.is_relative_to(self.server.folder) and path.is_file():
+            folder: Path = self.server.folder
+            path = (folder / name.lstrip("/")).resolve()
+            if path.is_relative_to(folder) and path.is_file():
                 return path.read_bytes()
         except (OSError, ValueError, RuntimeError):
             pass  # a name that no file can have, a loop of links, a file that nobody may read

@@ -59,3 +59,19 @@ envelope ota-manifest+1 manifest.payload release >release.manifest
 envelope ota-manifest+1 manifest.payload stranger >stranger.manifest
 envelope ota-manifest+1 manifest.payload stranger release >both.manifest
 envelope ota-trust+1 manifest.payload release >wrong-typ.manifest
+
+# Certificates of a server, by a root of its own, and the pins of both keys.
+openssl req -x509 -newkey rsa:3072 -nodes -keyout key.tmp -subj "/CN=ota test root" -days 36500 \
+    -out root.tmp
+openssl x509 -in root.tmp -outform der -out tls-root.der
+openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout server.tmp \
+    -subj "/CN=here" -out request.tmp
+printf 'subjectAltName=DNS:here\n' >extensions.tmp
+sign() { openssl x509 -req -in request.tmp -CA root.tmp -CAkey key.tmp -days 36500 -outform der "$@"; }
+sign -set_serial 1 -out tls-server-v1.der # OpenSSL 3.0: version 1 where nothing is extended
+sign -set_serial 2 -extfile extensions.tmp -out tls-server.der
+for name in root server; do
+    openssl x509 -inform der -in "tls-$name.der" -noout -pubkey | openssl pkey -pubin -outform der |
+        openssl dgst -sha256 -r | cut -d' ' -f1
+done >tls-pins.txt
+rm ./*.tmp

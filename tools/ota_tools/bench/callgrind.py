@@ -6,6 +6,7 @@ loader. They stand for what Python costs on the chip, where hash and flash are h
 Source: callgrind's manual, chapter on the output format.
 """
 
+import functools
 import re
 import shutil
 import subprocess
@@ -33,6 +34,7 @@ class Instructions:
     total: int
 
 
+@functools.cache
 def countable(interpreter: Interpreter, folder: Path) -> Interpreter:
     """The VM as this machine's valgrind can run it: itself, or a copy in `folder` with other padding.
 

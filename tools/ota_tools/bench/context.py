@@ -13,10 +13,12 @@ from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Any
 
+from ota_tools import certificates
 from ota_tools.bench.job import Published, Workshop
 from ota_tools.bench.server import Server
 from ota_tools.bench.vm import Vm, compile_folder
 from ota_tools.board import interpreter
+from ota_tools.serve import Server as SecureServer
 
 KIB = 1024
 MIB = 1 << 20
@@ -45,6 +47,21 @@ def sample(values: list[float]) -> Sample:
     return Sample(middle, abs((high - low) / middle), len(values))
 
 
+@dataclass(frozen=True)
+class Served:
+    """A folder over HTTPS, by ota's own server.
+
+    Attributes:
+        folder: what is served.
+        port: on loopback.
+        authority: DER file of the root that the device needs.
+    """
+
+    folder: Path
+    port: int
+    authority: Path
+
+
 class Bench:
     """The scene of a run; a context manager.
 
@@ -63,6 +80,7 @@ class Bench:
         self.facts: dict[str, Any] = {}
         self._stack = ExitStack()
         self._servers: dict[Path, Server] = {}
+        self._secure: dict[Path, Served] = {}
 
     @cached_property
     def folder(self) -> Path:
@@ -98,6 +116,15 @@ class Bench:
             made = self._stack.enter_context(Server(published.folder))
             self._servers[published.folder] = made
         return self._servers[published.folder]
+
+    def secure(self, folder: Path) -> Served:
+        """The HTTPS server of a folder, known as `localhost`."""
+        if folder not in self._secure:
+            paths = certificates.ensure(self.folder / "tls", ["localhost"])
+            server = SecureServer(folder, paths.server_pem, paths.server_key)
+            self._stack.callback(server.close)
+            self._secure[folder] = Served(folder, server.port, paths.ca_der)
+        return self._secure[folder]
 
     def fact(self, name: str, measure: Callable[[], Any]) -> Any:
         """A result that is measured once."""

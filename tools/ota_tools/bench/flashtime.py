@@ -40,14 +40,6 @@ class _Stop(Exception):
     pass
 
 
-class _Updater(Updater):
-    # Takes its bytes from the published folder: the network is not what is looked at.
-    connections: Any = None
-
-    def _network(self, trust: Any) -> Any:
-        return self.connections
-
-
 @dataclass(frozen=True)
 class Flashed:
     """What one download did to the slot: operations, their modelled time, sectors read."""
@@ -98,8 +90,9 @@ def _download(bench: Bench, held: str, largest: int) -> Flashed:
         board.boot()
         modules = board.modules()
         port = Port(modules["esp32"], modules["machine"], str(bench.workshop.root(1)))
-        updater = _Updater(load_config(port.path("/ota.json")), port)
-        updater.connections = _wire().Files(str(published.folder))
+        # From the published folder: the network is not what is looked at.
+        network = _wire().Files(str(published.folder))
+        updater = Updater(load_config(port.path("/ota.json")), port, network)
         release = updater.check()
         assert release is not None
         if held == "cut":

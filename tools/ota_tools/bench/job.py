@@ -113,11 +113,21 @@ class Workshop:
 
     def root(self, port: int) -> Path:
         """A folder that stands for `/` of the device, told to ask the server on `port`."""
-        root = self.folder / f"root-{port}"
+        return self._root(self.folder / f"root-{port}", f"127.0.0.1:{port}", {})
+
+    def secure_root(self, port: int, authority: Path) -> Path:
+        """The same for a server whose TLS certificate is of `authority`, a DER file."""
+        root = self.folder / f"root-tls-{port}"
+        config = {"tls_root": "/ca.der", "ntp": ""}
+        made = self._root(root, f"localhost:{port}", config)
+        (made / "ca.der").write_bytes(authority.read_bytes())
+        return made
+
+    def _root(self, root: Path, host: str, more: dict[str, str]) -> Path:
         if not root.exists():
             root.mkdir()
-            url = f"https://127.0.0.1:{port}/{BOARD}-esp32.manifest"
-            config = {"product": PRODUCT, "board": BOARD, "manifest_url": url}
+            url = f"https://{host}/{BOARD}-esp32.manifest"
+            config = {"product": PRODUCT, "board": BOARD, "manifest_url": url, **more}
             (root / "ota.json").write_text(json.dumps(config))
             (root / "ota_trust.json").write_bytes(self.store)
         return root

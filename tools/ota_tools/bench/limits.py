@@ -26,6 +26,8 @@ def measure(bench: Bench) -> Numbers:
     for name, size in bench.module_sizes.items():
         found[f"mpy/{name}"] = size
     found["mpy/all"] = sum(bench.module_sizes.values())
+    plain = memory.plain_modules(bench)
+    found["mpy/plain update over HTTPS"] = sum(bench.module_sizes[name] for name in plain)
     for name, cost in memory.import_costs(bench).items():
         found[f"import/{name}"] = cost
     found["heap/kept after boot"] = memory.kept_after(bench)[0]

@@ -17,22 +17,29 @@ from rich.table import Table
 
 from ota_tools.bench import callgrind
 from ota_tools.bench.context import Bench
-from ota_tools.bench.goals import Goal
+from ota_tools.bench.goals import Extra, Goal
 from ota_tools.bench.result import Result
 
 _MARKS = {True: "met", False: "missed", None: "null"}
 _COLOURS = {True: "green", False: "red", None: "dim"}
 
 
-def as_object(pairs: list[tuple[Goal, Result]], bench: Bench, curve: Any = None) -> dict[str, Any]:
+Goals = list[tuple[Goal, Result]]
+Extras = list[tuple[Extra, Result]]
+
+
+def as_object(goals: Goals, extras: Extras, bench: Bench, curve: Any = None) -> dict[str, Any]:
     """The run as JSON shows it."""
+    spreads = {str(goal.number): result.spread for goal, result in goals}
+    spreads |= {extra.key: result.spread for extra, result in extras}
     return {
         "date": datetime.datetime.now(datetime.timezone.utc).date().isoformat(),
         "machine": machine(),
-        "versions": versions(bench, pairs),
+        "versions": versions(bench, any(goal.measure for goal, _ in goals) or bool(extras)),
         "quick": bench.quick,
-        "goals": [_goal_object(goal, result) for goal, result in pairs],
-        "spreads": {str(goal.number): round(result.spread, 4) for goal, result in pairs},
+        "goals": [_goal_object(goal, result) for goal, result in goals],
+        "also": [_extra_object(extra, result) for extra, result in extras],
+        "spreads": {name: round(spread, 4) for name, spread in spreads.items()},
         "by size": curve,
     }
 
@@ -44,10 +51,26 @@ def _goal_object(goal: Goal, result: Result) -> dict[str, Any]:
         "unit": goal.unit,
         "beside": goal.beside,
         "limit": goal.limit,
+        **_figures(result),
+        "met": result.met,
+    }
+
+
+def _extra_object(extra: Extra, result: Result) -> dict[str, Any]:
+    return {
+        "key": extra.key,
+        "name": extra.name,
+        "unit": extra.unit,
+        "beside": extra.beside,
+        **_figures(result),
+    }
+
+
+def _figures(result: Result) -> dict[str, Any]:
+    return {
         "reference": result.reference,
         "ours": result.ours,
         "ratio": None if result.ratio is None else round(result.ratio, 4),
-        "met": result.met,
         "note": result.note,
         "details": asdict(result)["details"],
     }
@@ -67,10 +90,10 @@ def machine() -> str:
     return f"{model}, {os.cpu_count()} cores, {platform.system()} {release}"
 
 
-def versions(bench: Bench, pairs: list[tuple[Goal, Result]]) -> dict[str, str]:
+def versions(bench: Bench, is_measured: bool) -> dict[str, str]:
     """Of everything that counts; the VMs only where one ran."""
     found = {"ota": _own_version(), "python": platform.python_version()}
-    if any(goal.measure for goal, _ in pairs):
+    if is_measured:
         found["valgrind"] = callgrind.version().removeprefix("valgrind-")
         for name, word in (("vm", "micropython"), ("narrow", "micropython, 32 bits")):
             if name in vars(bench):
@@ -86,7 +109,7 @@ def _own_version() -> str:
 
 
 def table(run: dict[str, Any]) -> Table:
-    """The goals for a terminal."""
+    """Goals, and what else was measured, for a terminal."""
     grid = Table(show_edge=False, pad_edge=False, box=None, padding=(0, 2, 0, 0))
     grid.add_column("#", justify="right")
     grid.add_column("goal", overflow="fold")
@@ -102,12 +125,22 @@ def table(run: dict[str, Any]) -> Table:
             _figure(goal["ratio"], ""),
             f"[{_COLOURS[goal['met']]}]{_MARKS[goal['met']]}[/]",
         )
+    for extra in run["also"]:
+        grid.add_row(
+            "",
+            f"{escape(extra['name'])} [dim]beside {escape(extra['beside'])}[/dim]",
+            _figure(extra["ours"], extra["unit"]),
+            _figure(extra["reference"], extra["unit"]),
+            _figure(extra["ratio"], ""),
+            "",
+        )
     return grid
 
 
 def notes(run: dict[str, Any]) -> list[str]:
-    """Why, a line for each goal."""
-    return [f"{goal['number']:>2}  {goal['note']}" for goal in run["goals"]]
+    """Why, a line for each goal and for what else was measured."""
+    lines = [f"{goal['number']:>2}  {goal['note']}" for goal in run["goals"]]
+    return lines + [f"{extra['key']}  {extra['note']}" for extra in run["also"]]
 
 
 def _figure(value: float | None, unit: str) -> str:
@@ -132,9 +165,10 @@ def write(folder: Path, run: dict[str, Any]) -> list[Path]:
 
 def page_text(run: dict[str, Any], drawn: list[Path]) -> str:
     """docs/performance.md."""
-    from ota_tools.bench.goals import GOALS
+    from ota_tools.bench.goals import EXTRAS, GOALS
 
     told = {goal.number: goal for goal in GOALS}
+    told_also = {extra.key: extra for extra in EXTRAS}
     kinds = ", ".join(f"{name} {version}" for name, version in run["versions"].items())
     quick = "; a quick run, few repetitions" if run["quick"] else ""
     lines = [
@@ -159,6 +193,7 @@ def page_text(run: dict[str, Any], drawn: list[Path]) -> str:
         ]
         lines.append("| " + " | ".join(cells) + " |")
     lines += ["", "`null`: not judged, because what it needs is missing or the run is void.", ""]
+    lines += _also(run["also"])
     for path in drawn:
         lines += [f"![{path.stem}]({path.name})", ""]
     for goal in run["goals"]:
@@ -166,8 +201,23 @@ def page_text(run: dict[str, Any], drawn: list[Path]) -> str:
         word = _MARKS[goal["met"]].capitalize()
         lines += [f"**{word}** (limit: {goal['limit']}). {goal['note']}", ""]
         lines += _details(goal["details"], ("mpy ", "import "))
+    for extra in run["also"]:
+        lines += [f"## {extra['name'].capitalize()}", "", told_also[extra["key"]].text, ""]
+        lines += [extra["note"], "", *_details(extra["details"], ())]
     lines += _modules(run["goals"]) + _by_size(run["by size"])
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _also(extras: list[dict[str, Any]]) -> list[str]:
+    if not extras:
+        return []
+    lines = ["Also measured, without a goal:", "", "| what | ours | beside | ratio |"]
+    lines.append("|---|---|---|---|")
+    for extra in extras:
+        reference = f"{_figure(extra['reference'], extra['unit'])} ({extra['beside']})"
+        cells = [extra["name"], _figure(extra["ours"], extra["unit"]), reference]
+        lines.append("| " + " | ".join([*cells, _figure(extra["ratio"], "")]) + " |")
+    return [*lines, ""]
 
 
 def _modules(goals: list[dict[str, Any]]) -> list[str]:

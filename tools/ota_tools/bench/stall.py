@@ -1,25 +1,41 @@
-"""Goal 11: how long another asyncio task waits while an image is written in split mode. 64-bit VM."""
+"""Goal 11: how long other asyncio tasks wait while an image comes and is written. 64-bit VM."""
 
 from ota_tools.bench.context import KIB, Bench, printed, sample
 from ota_tools.bench.result import Result
 from ota_tools.board.flash import SECTOR, Operation
 
 SIZE = 128 * KIB
-_RUNS = 5
+_RUNS, _QUICK_RUNS = 5, 3
+_BESIDE = {
+    "lookup": "name look-up",
+    "handshake": "one step of the TLS handshake",
+    "signature": "the manifest's signature",
+    "activation": "activation, set_boot's hash and its 45 ms of flash in it",
+}
 
 
 def measure(bench: Bench) -> Result:
-    """Goal 11, as far as there is code for it."""
-    bench.say("asyncio stall while writing")
-    found = [float(printed(bench.vm.run("stall", SIZE))[0][0]) for _ in range(_RUNS)]
-    waits = sample(found)
+    """Goal 11."""
+    bench.say("asyncio stall while downloading over TLS into slow flash")
+    served = bench.secure(bench.workshop.publish(SIZE).folder)
+    root = bench.workshop.secure_root(served.port, served.authority)
+    runs = []
+    for _ in range(_QUICK_RUNS if bench.quick else _RUNS):
+        words = printed(bench.vm.run("stall", root, SIZE))
+        runs.append({name: float(ms) for name, ms in words})
+    waits = sample([run["data"] for run in runs])
+    # Other programs on this machine only add: the least of the runs.
+    least = {name: min(run[name] for run in runs) for name in ("data", "before", *_BESIDE)}
     erase = Operation("erase", 0, SECTOR).ms
-    worst = min(found)  # other programs on this machine only add to it
-    beyond = worst - erase
+    beyond = least["data"] - erase
+    parts = ", ".join(f"{text} {least[name]:.1f}" for name, text in _BESIDE.items())
     note = (
-        f"the slot writer alone, in split mode, driven by asyncio, over flash that takes its time: a"
-        f" task that sleeps for 5 ms waits at most {worst:.1f} ms longer (the best of {_RUNS} runs),"
-        f" {beyond:+.1f} ms beside one sector erase of {erase:.0f} ms. Not judged: the network still blocks, the asyncio pump"
-        " comes later. Blocking beside it: name look-up, handshake, one signature, set_boot."
+        f"AsyncUpdater.download over real TLS into flash that takes its time, every sector erased: a"
+        f" task that sleeps for 5 ms waits at most {least['data']:.1f} ms longer (the best of"
+        f" {len(runs)} runs), {beyond:+.1f} ms beside one sector erase of {erase:.0f} ms. Before the"
+        f" first bytes, the check included, at most {least['before']:.1f} ms. What no pump can cut, the"
+        f" longest of each in ms on this machine: {parts}. On a chip the signature takes some 0.2 s,"
+        " a name as long as the DNS server."
     )
-    return Result(140.0, beyond, None, None, note, waits.spread, {"ms worst wait": worst})
+    details = {f"ms {name}": value for name, value in least.items()}
+    return Result(140.0, beyond, beyond, beyond <= 5, note, waits.spread, details)

@@ -5,6 +5,8 @@ reach the same modules directly (`Board.modules`). Results and error codes are t
 firmware, call by call (docs/board.md).
 """
 
+import calendar
+import hashlib
 import json
 import os
 import sys
@@ -25,6 +27,9 @@ TABLE_SIZE = 0xC00
 
 POWER_ON, HARD, WATCHDOG, DEEP_SLEEP, SOFT = 1, 2, 3, 4, 5
 """machine.reset_cause()."""
+
+POWER_ON_TIME = 946684800
+"""Unix time of 2000-01-01: what an ESP32's clock says at power-on."""
 
 _ESP_ERRORS = {
     -258: "ESP_ERR_INVALID_ARG",
@@ -66,6 +71,11 @@ class Settings:
     taken by Python (94208 before, seen on v1.25.0); boards with PSRAM have more.
     """
 
+    clock_unset: bool = False
+    """Its clock says 2000-01-01 at power-on, as a chip's does, and can be set; else it is the host's.
+    On the VM this takes libfaketime.
+    """
+
 
 class Board:
     """A board in a folder: `board.json`, `flash.bin`, `nvs.json`.
@@ -77,6 +87,8 @@ class Board:
         cause: of the last reset.
         watchdog_at: monotonic time at which the watchdog resets, None where it is off.
         messages: what bootloader and panic handler would print on the console.
+        clock_ahead: seconds by which its clock is ahead of the host's.
+        clock_settings: Unix seconds that its clock was set to, oldest first.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -92,15 +104,21 @@ class Board:
         self.cause = POWER_ON
         self.watchdog_at: float | None = None
         self.messages: list[str] = []
+        self.clock_ahead = 0.0
+        self.clock_settings: list[float] = []
 
     def boot(self, cause: int = POWER_ON) -> Partition:
         """Reset or power up: the bootloader chooses and starts an image. Raises Refused for none.
 
         A wake from deep sleep starts what ran before, unseen: otadata is not read, the image not
         verified (CONFIG_BOOTLOADER_SKIP_VALIDATE_IN_DEEP_SLEEP, on in MicroPython since v1.21).
+        The clock goes on through every reset but power-on.
         """
         self.cause = cause
         self.watchdog_at = None
+        if cause == POWER_ON:
+            unset = self.settings.clock_unset
+            self.clock_ahead = POWER_ON_TIME - time.time() if unset else 0.0
         if cause == DEEP_SLEEP and self.running is not None:
             return self.running
         self.running = None
@@ -310,6 +328,33 @@ class Board:
 
     def _do_cause(self, _: bytes) -> tuple[int, bytes]:
         return self.cause, b""
+
+    def _do_unique_id(self, _: bytes) -> tuple[list[int], bytes]:
+        # A locally administered MAC address, of the board's place on this machine.
+        return [2, *hashlib.sha256(str(self.folder).encode()).digest()[:5]], b""
+
+    # The clock. machine_rtc.c of v1.25.0: the weekday is not looked at.
+
+    def _do_clock(self, _: bytes) -> tuple[list[int], bytes]:
+        seconds = time.time() + self.clock_ahead
+        now = time.gmtime(seconds)
+        micros = int(seconds % 1 * 1_000_000)
+        return [*now[:3], now.tm_wday, *now[3:6], micros], b""
+
+    def _do_set_clock(self, _: bytes, *fields: int) -> tuple[None, bytes]:
+        year, month, day, _weekday, hour, minute, second, micros = fields
+        seconds = calendar.timegm((year, month, day, hour, minute, second))
+        self._set_clock(seconds + micros / 1_000_000)
+        return None, b""
+
+    def _do_ntp(self, _: bytes) -> tuple[None, bytes]:
+        self._set_clock(time.time())
+        return None, b""
+
+    def _set_clock(self, seconds: float) -> None:
+        self.clock_settings.append(seconds)
+        if self.settings.clock_unset:
+            self.clock_ahead = seconds - time.time()
 
     def _do_watchdog(self, _: bytes, timeout_ms: int) -> tuple[None, bytes]:
         self.watchdog_at = time.monotonic() + timeout_ms / 1000

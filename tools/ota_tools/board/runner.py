@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ota_tools.board import clock
 from ota_tools.board.flash import PowerCut
 from ota_tools.board.image_maker import find_romfs
 from ota_tools.board.interpreter import Interpreter
@@ -54,8 +55,11 @@ def run(
     """Switch the board on and let it run until main.py ends, the power is cut or time is up.
 
     Resets on the way boot again. The flash file is left as the last instant left it. Raises Refused
-    where nothing boots, Failure where the board keeps resetting.
+    where nothing boots, Failure where the board keeps resetting, MissingTool where the board has a clock
+    of its own and libfaketime is not there.
     """
+    if board.settings.clock_unset:
+        clock.check(interpreter)
     result = Run()
     start = time.monotonic()
     cause = POWER_ON
@@ -100,6 +104,11 @@ class _Child:
         requests, self._vm_out = os.pipe()
         self._vm_in, answers = os.pipe()
         self._folder = tempfile.TemporaryDirectory()
+        environment = {"MICROPYPATH": f"{_STUBS}:.frozen"}
+        self._clock: clock.Clock | None = None
+        if board.settings.clock_unset:
+            self._clock = clock.Clock(Path(self._folder.name) / "clock", board.clock_ahead)
+            environment |= self._clock.environment
         self._process = subprocess.Popen(
             [*interpreter.argv, str(_STUBS / "start.py"), str(self._vm_in), str(self._vm_out)],
             pass_fds=(self._vm_in, self._vm_out),
@@ -107,7 +116,7 @@ class _Child:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             cwd=self._folder.name,
-            env={"MICROPYPATH": f"{_STUBS}:.frozen"},
+            env=environment,
             start_new_session=True,  # a group of its own: whatever wraps the VM dies with it
         )
         os.close(self._vm_in)
@@ -195,7 +204,10 @@ class _Child:
             return len(self._rom), b""
         if op == "rom":
             return None, self._rom
-        return self._board.call(op, args, data)
+        answer = self._board.call(op, args, data)
+        if self._clock and op in ("set_clock", "ntp"):
+            self._clock.set(self._board.clock_ahead)
+        return answer
 
     def _write(self, data: bytes) -> None:
         view = memoryview(data)

@@ -21,12 +21,13 @@ class _Partitions:
     BOOT = 0
     RUNNING = 1
 
-    def __init__(self, size):
+    def __init__(self, size, part):
         self.slots = []
         for index in range(2):
             # The running slot is read only for the chip id, unless a rollback looks at it.
             room = size if index else 65536
-            self.slots.append(RamPart(room, (0, 16 + index, 0, room, "ota_%d" % index, False)))
+            made = part if index else RamPart
+            self.slots.append(made(room, (0, 16 + index, 0, room, "ota_%d" % index, False)))
         self.otadata = RamPart(2 * SECTOR, (1, 0, 0, 2 * SECTOR, "otadata", False))
         self.running = self.slots[0]
 
@@ -52,21 +53,26 @@ class Chip:
 
     HEAP_DATA = 4
 
-    def __init__(self, size, state=2):
+    def __init__(self, size, state=2, part=RamPart):
         """Args:
         size: bytes of the slot that an update goes to.
         state: of the otadata record that names the running slot: 2 valid, 1 pending verify.
+        part: what that slot is.
         """
-        self.Partition = _Partitions(size)
+        self.Partition = _Partitions(size, part)
         self._blobs = {}
         self.largest = 28672
         self._record(0, 1, state)
+        self.Partition.slots[1].set_boot = self._select
 
     def _record(self, index, number, state):
         seq = struct.pack("<I", number)
         crc = binascii.crc32(seq, 0xFFFFFFFF)
         record = seq + b"\xff" * 20 + struct.pack("<II", state, crc)
         self.Partition.otadata.writeblocks(index, record)
+
+    def _select(self):
+        self._record(1, 2, 0)
 
     def stand_by(self):
         """A valid record for the other slot, in second place: there is somewhere to go back to."""
@@ -104,6 +110,9 @@ class Chip:
         pass
 
     # machine
+
+    def unique_id(self):
+        return b"\x24\x0a\xc4\x00\x00\x01"
 
     def reset_cause(self):
         return 1

@@ -27,6 +27,8 @@ def _main(where, root, size):
 
     import ours
 
+    import ota.source  # loaded by the first check else
+
     note("code")
     updater = ours.make(root, int(size))[1]
     note("objects")

@@ -9,10 +9,12 @@ import gc
 import hashlib
 import json
 import os
+import select
 import socket
 import struct
 import sys
 import time
+from asyncio import sleep_ms  # the package loads its parts on first use
 
 import tls
 

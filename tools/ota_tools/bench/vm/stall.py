@@ -1,22 +1,30 @@
-"""How long another asyncio task waits while an image is written in split mode.
+"""How long other asyncio tasks wait while an image comes over real TLS into flash that takes its time.
 
-Argument: size of the image in bytes. The flash takes as long as a data sheet says: 45 ms to erase a
-sector, 2.5 ms to program 1 KiB, and nothing else runs meanwhile, as on the chip. The image comes from
-memory. Prints milliseconds: the longest wait of a task that sleeps for 5 ms, beyond these.
+Arguments: folder that stands for `/`, image size in bytes. The flash is as slow as a data sheet says:
+45 ms to erase a sector, 2.5 ms to program 1 KiB, and nothing else runs meanwhile, as on the chip. The
+slot is full of something else before, so that each sector is erased.
+
+Prints `name milliseconds`. `data`: the longest that a task which sleeps for 5 ms waits beyond these
+while the image comes and is proven; `before`: until its first bytes came, the check included. Then
+the longest of what cannot be cut into steps, by itself: `lookup`, `handshake` (one step), `signature`,
+`activation`.
 """
 
 import asyncio
 import hashlib
-import io
-import struct
+import os
 import sys
 import time
 
+import probe
+from ours import make
 from ram import SECTOR, RamPart
 
-from ota.slot import SlotWriter
+import ota
+import ota.engine
 
 _SLEEP_MS = 5
+_ERASE_MS = 45
 
 
 class _Slow(RamPart):
@@ -26,56 +34,59 @@ class _Slow(RamPart):
 
     def ioctl(self, op, arg):
         if op == 6:
-            time.sleep_ms(45)
+            time.sleep_ms(_ERASE_MS)
         return super().ioctl(op, arg)
 
 
-class _Release:
-    chip_id = 0
+def _slow_select(slot, size):
+    # ESP-IDF hashes the image before it writes otadata, one sector that it erases first.
+    select = slot.set_boot
 
-    def __init__(self, image):
-        self.size = len(image)
-        self.sha256 = hashlib.sha256(image).digest()
-        self.blocks = b""
-        for at in range(0, len(image), 65536):
-            self.blocks += hashlib.sha256(image[at : at + 65536]).digest()[:16]
+    def run():
+        sha = hashlib.sha256()
+        buf = bytearray(SECTOR)
+        for block in range(size // SECTOR):
+            slot.readblocks(block, buf)
+            sha.update(buf)
+        time.sleep_ms(_ERASE_MS)
+        select()
 
-
-class _Body:
-    def __init__(self, image):
-        self.readinto = io.BytesIO(image).readinto
-
-    def lost(self, what):
-        return ValueError("more was asked for than there is")
+    slot.set_boot = run
 
 
-async def _tick(waits):
+async def _tick(updater, waits):
+    def is_data():
+        return updater._writer is not None and updater._writer.at > 0
+
     while True:
+        was_data = is_data()
         start = time.ticks_us()
         await asyncio.sleep_ms(_SLEEP_MS)
-        waits[0] = max(waits[0], time.ticks_diff(time.ticks_us(), start) - 1000 * _SLEEP_MS)
+        waited = time.ticks_diff(time.ticks_us(), start) - 1000 * _SLEEP_MS
+        phase = "data" if was_data or is_data() else "before"
+        waits[phase] = max(waits[phase], waited)
 
 
-async def _write(image):
-    device = _Slow(len(image))
-    for sector in range(len(image) // SECTOR):
-        RamPart.writeblocks(device, sector, bytes(SECTOR))
-    writer = SlotWriter(device, _Release(image), split=True)
-    waits = [0]
-    ticker = asyncio.create_task(_tick(waits))
-    for steps in (writer.survey(), writer.copy(_Body(image), len(image)), writer.prove()):
-        for _ in steps:
-            await asyncio.sleep_ms(0)
-    writer.seal()
+async def _main(root, size):
+    seen = probe.watch()
+    chip, updater = make(root, size, secure=True, kind=ota.AsyncUpdater, part=_Slow)
+    slot = chip.Partition.slots[1]
+    for sector in range(size // SECTOR):
+        RamPart.writeblocks(slot, sector, bytes(SECTOR))
+    _slow_select(slot, size)
+    ota.engine.verify = seen.timed("signature", ota.engine.verify)
+    updater._select = seen.timed("activation", updater._select)
+    waits = {"before": 0, "data": 0}
+    ticker = asyncio.create_task(_tick(updater, waits))
+    await asyncio.sleep_ms(0)  # it sleeps from here on
+    release = await updater.check()
+    await updater.download(release)
     ticker.cancel()
-    print("#", waits[0] / 1000)
+    await updater.activate(release)
+    os.remove(root + "/ota_receipts.json")
+    for found in (waits, seen.longest_us):
+        for name in found:
+            print("#", name, found[name] / 1000)
 
 
-def _main(size):
-    image = bytearray(b"\x5a" * int(size))
-    struct.pack_into("<BB10sH", image, 0, 0xE9, 1, b"", 0)
-    struct.pack_into("<III", image, 24, 0x3F400020, 4096, 0xABCD5432)
-    asyncio.run(_write(bytes(image)))
-
-
-_main(*sys.argv[1:])
+asyncio.run(_main(sys.argv[1], int(sys.argv[2])))

@@ -3,7 +3,7 @@
 Arguments: `ceiling` | `peer` | `ours`; where the bytes come from (a folder, or a port on loopback);
 the folder that stands for `/` on the device; image size in bytes; buffer in bytes; 1 to read back;
 what the slot holds before: `blank`, or the path of a file; how often; `count` to keep the garbage,
-`check` to stop before the download.
+`check` to stop before the download; how many names to intern first.
 Prints one line for each run: microseconds, bytes of heap that the run allocated and kept.
 """
 
@@ -28,11 +28,11 @@ def _stream(where):
 
 
 def _ours(where, root, size, buffer, held, times, keep):
-    from ours import make
+    from ours import BUFFERED, make
 
     chip, updater = make(root, size, where if where[0] == "/" else "")
     if buffer > 4096:
-        chip.largest = 131072
+        chip.largest = BUFFERED
     for _ in range(times):
         chip.forget()
         _fill(chip.Partition.slots[1], held)
@@ -79,7 +79,9 @@ def _report(job, args):
     print("\n#", took, gc.mem_alloc() - before)
 
 
-def _main(name, where, root, size, buffer, back, held, times, keep):
+def _main(name, where, root, size, buffer, back, held, times, keep, shift="0"):
+    for number in range(int(shift)):
+        hasattr(sys, "shift%d" % number)  # looking a name up interns it
     if name == "ours":
         _ours(where, root, int(size), int(buffer), held, int(times), keep)
     else:

@@ -8,7 +8,7 @@ import os
 
 
 class Stream:
-    """A connection to a folder: write, readline, readinto, close.
+    """A connection to a folder: write, readline, readinto, close. It never keeps anybody waiting.
 
     Attributes:
         taken: bytes of bodies so far.
@@ -59,11 +59,33 @@ class Stream:
             self._file = None
 
 
+class Link:
+    """In the place of `ota.net.Link`: there is nothing to wait for."""
+
+    nap_ms = 0
+
+    def __init__(self, stream, patience):
+        self.stream = stream
+        self.patience = patience
+
+    def wait(self):
+        pass
+
+    def close(self):
+        self.stream.close()
+
+
 class Files:
     """Opens such connections, in the place of `ota.net.Network`."""
 
     def __init__(self, folder):
         self._folder = folder
 
-    def connect(self, url):
-        return Stream(self._folder)
+    def connect(self, url, patience):
+        """Generator: a `Link`."""
+        yield from ()
+        return Link(Stream(self._folder), patience)
+
+    def handshake_error(self, url, e):
+        """What sending raised, as it is: there is no handshake here."""
+        return e

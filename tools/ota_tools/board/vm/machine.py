@@ -1,4 +1,4 @@
-"""`machine` of the ESP32 port, as far as it concerns resets and the watchdog."""
+"""`machine` of the ESP32 port, as far as it concerns resets, the watchdog and the clock."""
 
 from link import call
 
@@ -19,6 +19,11 @@ def deepsleep(time_ms=0):
     call("deep_sleep")
 
 
+def unique_id():
+    """Six bytes that no other chip has: the MAC address of its station."""
+    return bytes(call("unique_id"))
+
+
 def reset_cause():
     """Why the board last started."""
     return call("cause")
@@ -35,3 +40,15 @@ class WDT:
 
     def feed(self):
         call("watchdog", self._timeout)
+
+
+class RTC:
+    """The clock that `time` reads, too."""
+
+    def datetime(self, fields=None):
+        """(year, month, day, weekday, hours, minutes, seconds, microseconds); with it: set them."""
+        if fields is None:
+            return tuple(call("clock"))
+        if len(fields) != 8:
+            raise ValueError("requested length 8 but object has length %d" % len(fields))
+        call("set_clock", *[int(field) for field in fields])

@@ -1,0 +1,378 @@
+"""What an update does, as generators: check, download, activate. `updater` and `aio` drive them.
+
+Layer 6. A step is None, or what is waited for: a `Link` or a `Pause`. Bytes go from the source through
+the slot writer into the next slot. Nothing is erased before every rule has passed, and the boot slot
+changes at one point, in `_select`.
+"""
+
+import gc
+
+from micropython import const
+
+from .config import FILE, Config, load_config
+from .errors import OtaError, SourceError, error
+from .files import read_file
+from .http import Url
+from .journal import ACTIVATED, CANCELLED, WRITING
+from .jws import HEADER_LIMIT, MANIFEST, verify
+from .manifest import LIMIT, Manifest, check_limits, check_target, is_newer, parse
+from .memory import save_journal
+from .patience import EXPIRED, Patience
+from .port import Port
+from .reader import HEADER
+from .receipt import FILE as RECEIPTS
+from .receipt import Receipt, load_receipts, save_receipts
+from .situation import Situation
+from .slot import SlotWriter
+from .transfer import Transfer, make_writer
+from .trust import LIMIT as TRUST_LIMIT
+from .trust import Trust, load
+
+_GARBAGE = const(4096)  # bytes
+_CERTIFICATE = const(8192)  # bytes
+
+_running = False  # one download at a time, whoever asks
+
+
+class Engine:
+    """Finds, installs and activates releases for this device.
+
+    Attributes:
+        reason: why the last check found nothing to install.
+    """
+
+    def __init__(self, config: Config, port: "Port | None" = None, network=None) -> None:
+        """Args:
+        config: as `load_config` gives it.
+        port: the board; by default the one that this runs on.
+        network: opens connections, as `Network` and `Wire` do; by default TLS as configured.
+        """
+        self._config = config
+        self._port = port or Port()
+        self._network = network
+        self._checked: "Trust | None" = None  # the trust store that the last check relied on
+        self._found: "Manifest | None" = None
+        self._tag = b""  # of the manifest that held nothing new
+        self._base: "Url | None" = None  # where the last manifest came from
+        self._sources: list = []  # the open one
+        self._writer: "SlotWriter | None" = None  # where bytes go just now
+        self.reason = ""
+
+    @classmethod
+    def from_config(cls, path: str = FILE, port: "Port | None" = None, network=None):
+        """One as `/ota.json` describes it. Raises SlotError `config`, `files`."""
+        port = port or Port()
+        return cls(load_config(port.path(path)), port, network)
+
+    # Steps, each a generator
+
+    def _check(self, keep: bool = False):
+        # `keep`: leave the connection open where there is something to install.
+        self._checked = self._found = None
+        threshold = self._begin()
+        try:
+            trust = self._checked = self._trust()
+            release = yield from self._fetch_manifest(trust, self._tag)
+            if release:
+                self.reason = ""
+                self._tag = b""
+                self._judge(release, trust)
+                if not self.reason:
+                    self._found = release
+        finally:
+            self._end(threshold, keep and self._found)
+
+    def _reach(self):
+        threshold = self._begin()
+        try:
+            yield from self._fetch_manifest(self._trust(), b"")
+        finally:
+            self._end(threshold)
+
+    def _download(self, release: Manifest, split: bool):
+        if _running:
+            raise error("busy", "a download is running")
+        found = self._permitted(release)
+        index, device = self._next(found)
+        if device.info()[5]:
+            raise error("encrypted", "slot %d is encrypted" % index)
+        check_limits(release, self._port.now(), device.info()[3])
+        release.plain()
+        self._port.check_file_system()
+        return self._fill(release, found, index, device, split)
+
+    def _activate(self, release: Manifest):
+        device = self._next(self._permitted(release))[1]
+        writer = SlotWriter(device, release)
+        try:
+            writer.adopt()
+            yield from writer.prove()
+        except OSError as e:
+            raise error("flash", "slot: %s" % e)
+        self._select(release)
+
+    def _fill(self, release: Manifest, found: Situation, index: int, device, split: bool):
+        global _running
+        journal = found.journal
+        known = journal.is_about(release.sha256, release.sequence)
+        head = journal.head if known else b""
+        writer = None
+
+        def on_head(head):
+            self._announce(found, release, index, head)
+
+        _running = True
+        threshold = self._begin()
+        try:
+            trust = (
+                self._checked or self._trust()
+            )  # before the buffers: each needs memory for itself
+            writer = make_writer(self._port, device, release, on_head, split)
+            yield from writer.survey(head, journal.state == WRITING)
+            if writer.wanted():
+                yield from self._transfer(writer, release, trust, split)
+            yield from writer.prove()
+            writer.seal()
+        except OSError as e:
+            raise error("flash", "slot %d: %s" % (index, e))
+        except OtaError as e:
+            if e.code == "cancelled" and writer and writer.begun:
+                journal.end(CANCELLED, str(e))
+                journal.state = WRITING  # the slot is as a cut would leave it
+                save_journal(self._port, journal)
+            raise
+        finally:
+            _running = False
+            self._writer = None
+            self._end(threshold)
+
+    def _transfer(self, writer: SlotWriter, release: Manifest, trust: Trust, split: bool):
+        yield from self._open(trust)
+        patience = self._patience
+        source = self._sources[0]
+        transfer = Transfer(writer, source, patience, self._config.part_kib << 10, split)
+        self._told = writer.at
+        self._writer = writer
+        urls = release.plain().urls
+        at = -1
+        while writer.wanted():
+            base = self._base or self._url(self._manifest_urls(trust)[0])
+            transfer.urls = [base.join(url) for url in urls]
+            try:
+                yield from patience.in_turn(transfer.run, len(urls), source.close)
+            except SourceError as e:
+                # An address that was signed for a while may have expired: is there a fresh one?
+                if e.code not in EXPIRED or writer.at == at:
+                    raise
+                at = writer.at
+                fresh = yield from self._fetch_manifest(trust, b"")
+                if fresh.sha256 != release.sha256 or fresh.plain().urls == urls:
+                    raise
+                urls = fresh.plain().urls
+
+    def _fetch_manifest(self, trust: Trust, tag: bytes):
+        # The signed manifest, None where it is still the one of this tag.
+        urls = self._manifest_urls(trust)
+        role = trust.release
+        yield from self._open(trust)
+        source = self._sources[0]
+
+        def attempt(number):
+            url = self._base = self._url(urls[number])
+            source.home = url.authority()
+            body = yield from source.get(url, 0, 0, tag)
+            if body is None:
+                return None
+            envelope = yield from body.read(HEADER_LIMIT + 1 + LIMIT)
+            yield
+            payload = bytes(verify(envelope, MANIFEST, LIMIT, role.keys, role.threshold))
+            del envelope  # memory for what is read out of it
+            self._seen = body.head.tag
+            return parse(payload)
+
+        return (yield from self._patience.in_turn(attempt, len(urls), source.close))
+
+    def _open(self, trust: Trust):
+        # The source, and patience for what is asked of it.
+        if self._sources:
+            self._sources[0].renew(self._patience)
+            return
+        base = self._base or self._url(self._manifest_urls(trust)[0])
+        if not base.authority():
+            from .local import Files
+
+            self._sources.append(Files())
+            return
+        from .source import Source
+
+        config = self._config
+        running = load_receipts(self._port.path(RECEIPTS)).get(self._port.running())
+        network = self._network
+        if network is None:
+            created = running.created if running else 0
+            if not self._port.clock_is_set() or self._port.now() < created:
+                from .clock import set_clock
+
+                yield from set_clock(self._port, config.ntp, created, self._patience)
+            network = self._make_network(trust)
+        version = running.version if running else "-"
+        agent = "User-Agent: ota/%s (%s; %s)\r\n" % (
+            __import__("ota").__version__,
+            config.board,
+            version,
+        )
+        source = Source(network, self._patience, agent, config.secret)
+        source.home = base.authority()
+        self._sources.append(source)
+
+    # What does not wait
+
+    def _report(self, steps, progress) -> None:
+        writer = self._writer
+        if writer and writer.at != self._told:
+            self._told = writer.at
+            if progress(writer.at, writer.size) is False:
+                steps.throw(error("cancelled", "at %d of %d bytes" % (writer.at, writer.size)))
+
+    def _begin(self) -> int:
+        self._patience = Patience(self._config, self._port.device_id())
+        self._patience.is_noisy = getattr(self._network, "is_noisy", False)
+        # Garbage that is spread wide before it is collected would split a small heap.
+        threshold = gc.threshold()
+        gc.threshold(_GARBAGE)
+        return threshold
+
+    def _end(self, threshold: int, keep=None) -> None:
+        gc.threshold(threshold)
+        if not keep:
+            self._close()
+
+    def _close(self) -> None:
+        while self._sources:
+            self._sources.pop().close()
+
+    def _judge(self, release: Manifest, trust: Trust) -> None:
+        # Every rule that can be judged now; `reason` says what speaks against installing.
+        found = Situation(self._port)
+        check_target(release, self._config.product, self._config.board, self._port.chip_id())
+        newer = is_newer(release, self._highest(found), trust.sequence_floor)
+        if not newer:
+            self.reason = "up to date: sequence %d is confirmed" % release.sequence
+        elif found.journal.is_refused(release.sha256, release.sequence):
+            self.reason = "%s failed here before" % release.version
+        check_limits(release, self._port.now(), self._next(found)[1].info()[3])
+        release.plain()
+        if not newer:
+            self._tag = self._seen  # need not be sent again
+
+    def _select(self, release: Manifest) -> None:
+        found = self._unselect(self._permitted(release))
+        index, device = self._next(found)
+        head = bytearray(HEADER)
+        try:
+            device.readblocks(0, head)
+        except OSError as e:
+            raise error("flash", "slot %d: %s" % (index, e))
+        journal = found.journal
+        if journal.state != WRITING or not journal.is_about(release.sha256, release.sequence):
+            self._announce(found, release, index, bytes(head))
+        receipts = load_receipts(self._port.path(RECEIPTS))
+        receipts[index] = Receipt(
+            release.sha256, release.size, release.version, release.sequence, release.created
+        )
+        save_receipts(self._port.path(RECEIPTS), receipts)
+        self._port.select(device)
+        try:
+            after = Situation(self._port)
+            if after.selected != index:
+                raise error("not-activated", "otadata names slot %d" % after.selected)
+            journal.state = ACTIVATED
+            save_journal(self._port, journal)
+        except OtaError:
+            self._port.drop_entry(1 - found.index if found.index >= 0 else 0)
+            raise
+
+    def _unselect(self, found: Situation) -> Situation:
+        # A record that selects another slot than the running one: an install before this one.
+        if found.selected == found.running or not found.can_return():
+            return found
+        self._port.drop_entry(found.index)
+        return Situation(self._port)
+
+    def _announce(self, found: Situation, release: Manifest, index: int, head: bytes) -> None:
+        # From here on the slot holds no image that anybody may boot or return to.
+        journal = found.journal
+        found = self._unselect(found)
+        path = self._port.path(RECEIPTS)
+        receipts = load_receipts(path)
+        if receipts.pop(index, None):
+            save_receipts(path, receipts)
+        journal.start(index, release.sequence, release.sha256, head, release.version)
+        save_journal(self._port, journal)
+        spare = found.spare_record(index)
+        if spare >= 0:
+            self._port.drop_entry(spare)
+
+    def _trust(self) -> Trust:
+        path = self._port.path(self._config.trust)
+        try:
+            data = read_file(path, HEADER_LIMIT + 1 + TRUST_LIMIT)
+            if data:
+                return load(data)
+        except OtaError as e:
+            raise error("trust-store", str(e))
+        raise error("trust-store", "%s is missing or empty" % path)
+
+    def _make_network(self, trust: Trust):
+        from .net import Network
+
+        config = self._config
+        roots = trust.tls_roots
+        if config.tls_root:
+            roots = [self._read(config.tls_root)]
+        identity = None
+        if config.tls_cert:
+            identity = self._read(config.tls_cert), self._read(config.tls_key)
+        return Network(self._port, roots, config.tls_pins, identity, config.verified)
+
+    def _read(self, path: str) -> bytes:
+        data = read_file(self._port.path(path), _CERTIFICATE)
+        if not data:
+            raise error("config", "%s is missing or empty" % path)
+        return data
+
+    def _manifest_urls(self, trust: Trust) -> list:
+        url = self._config.manifest_url
+        urls = [url] if url else trust.manifest_urls
+        if not urls:
+            raise error("config", "no manifest_url anywhere")
+        return urls
+
+    def _url(self, text: str):
+        if text.startswith("file:"):
+            from .local import FileUrl
+
+            return FileUrl(text)
+        return Url(text)
+
+    def _permitted(self, release: Manifest) -> Situation:
+        found = Situation(self._port)
+        if found.on_trial():
+            raise error("trial-running", "confirm the running image first")
+        if found.journal.is_refused(release.sha256, release.sequence):
+            raise error("refused", "%s failed here before" % release.version)
+        if not is_newer(release, self._highest(found)):
+            raise error("nothing-to-do", "sequence %d is confirmed" % release.sequence)
+        return found
+
+    def _highest(self, found: Situation) -> int:
+        # Journal and receipt keep it both: losing one opens no downgrade.
+        highest = found.journal.highest
+        receipt = load_receipts(self._port.path(RECEIPTS)).get(found.running)
+        if receipt and not found.on_trial():
+            highest = max(highest, receipt.sequence)
+        return highest
+
+    def _next(self, found: Situation) -> tuple:
+        index = (found.running + 1) % len(found.slots)
+        return index, found.slots[index]
