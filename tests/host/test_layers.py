@@ -10,7 +10,7 @@ LIBRARY = Path(__file__).parents[2] / "lib" / "ota"
 # Bottom up. A module imports from lower lines, and from its own line only what stands before it.
 ORDER = [
     ["errors"],
-    ["strict", "otadata", "rsa", "image", "jws", "trust", "manifest", "journal"],
+    ["dates", "strict", "otadata", "rsa", "image", "jws", "trust", "manifest", "journal"],
     ["reader", "slot", "wide"],
     ["chip", "port", "files", "config", "receipt", "memory"],
     ["http", "patience", "pins", "net", "source", "clock", "local"],

@@ -54,6 +54,7 @@ class Pipe:
 
 def body_of(start, end, gaps=False):
     head = Head()
+    head.status = 206
     head.start, head.stop, head.total = start, end, len(IMAGE)
     head.length = end - start
     return Body(Pipe(IMAGE[start:end], gaps), head)

@@ -7,6 +7,7 @@ from fakes import (
     config_of,
     make_image,
     make_release,
+    raises,
     read_data,
     run,
     scratch,
@@ -23,9 +24,11 @@ from test_source import (
     whole,
 )
 
+import ota.engine
 import ota.net
 import ota.transfer
 import ota.trial
+from ota.config import UNVERIFIED
 from ota.errors import error
 from ota.health import status
 from ota.http import Url
@@ -42,6 +45,7 @@ from ota.journal import (
     decode,
     encode,
 )
+from ota.local import Wire
 from ota.manifest import BLOCK
 from ota.memory import save_journal
 from ota.net import Network, link_error
@@ -200,6 +204,34 @@ def test_a_clock_before_the_running_image_was_built_is_not_set():
     assert built.clock_is_set()
     for date in (b"Nov  6 2020", b"garbage", b"\xff" * 16):
         assert Early((date + bytes(16))[:16]).built() == Port.BUILT
+
+
+class Chronometer:
+    """The module `machine` with a clock that goes nowhere; `asked`: what it was set to."""
+
+    asked = None
+
+    def RTC(self):  # noqa: N802
+        return self
+
+    def datetime(self, date):
+        self.asked = date
+
+
+def test_a_clock_that_was_set_to_a_guess_is_not_set():
+    machine = Chronometer()
+    guessing = Early()
+    guessing._machine = machine
+    guessing.seconds = 1795000000
+    try:
+        guessing.set_clock(1795000000, True)
+        assert machine.asked == (2026, 11, 18, 2, 11, 6, 40, 0)
+        assert not guessing.clock_is_set()
+        assert not Early().clock_is_set()  # the clock is everybody's
+        guessing.set_clock(1795000000)
+        assert guessing.clock_is_set()
+    finally:
+        Port._guessed = False
 
 
 def test_a_log_that_cannot_be_written_stops_nothing():
@@ -398,6 +430,31 @@ def test_a_name_that_is_not_found_has_its_code():
             raise OSError(-2, "Name or service not known")
 
     assert distrusted(Nameless()) == "unreachable"
+
+
+def test_a_name_without_an_address_has_its_code():
+    class Empty(Socket):
+        def getaddrinfo(self, *args):
+            return []
+
+    assert distrusted(Empty()) == "unreachable"
+
+
+def test_a_link_closes_the_stream_and_the_socket_under_it():
+    class Closing:
+        def __init__(self, trouble=None):
+            self.closed = 0
+            self.trouble = trouble
+
+        def close(self):
+            self.closed += 1
+            if self.trouble:
+                raise self.trouble
+
+    for trouble in (None, OSError(9, "closed already")):
+        stream, under = Closing(trouble), Closing(trouble)
+        through(Socket(), lambda: ota.net.Link(stream, 1, None, under).close())  # noqa: B023
+        assert (stream.closed, under.closed) == (1, 1)
 
 
 def test_after_a_failure_the_next_address_of_a_name_is_tried():
@@ -910,8 +967,14 @@ class Site(Server):
         parts: it serves ranges; otherwise always the whole file.
         largest: bytes of a part at most, whatever was asked for.
         missing: it has no file at all.
+        expired: paths that it denies.
+        least: bytes of a body after which the connection breaks, 0 for all.
+        noise: answers whose last byte is wrong.
         ranges: those asked for, "" for everything.
+        paths, texts: those asked for, and the requests.
     """
+
+    is_noisy = False
 
     def __init__(self, file):
         super().__init__()
@@ -919,7 +982,11 @@ class Site(Server):
         self.parts = True
         self.largest = len(file)
         self.missing = False
+        self.expired = ()
+        self.least = self.noise = 0
         self.ranges = []
+        self.paths = []
+        self.texts = []
 
     def connect(self, url, patience):
         link = yield from Server.connect(self, url, patience)
@@ -937,14 +1004,23 @@ class Line(Connection):
             if line.startswith("Range: bytes="):
                 asked = line[13:]
         site.ranges.append(asked)
+        site.paths.append(text.split(" ")[1])
+        site.texts.append(text)
         if site.missing:
             self.rest = b"HTTP/1.1 404 X\r\nContent-Length: 0\r\n\r\n"
+        elif site.paths[-1] in site.expired:
+            self.rest = b"HTTP/1.1 403 X\r\nContent-Length: 0\r\n\r\n"
         elif asked and site.parts:
             first, last = [int(number) for number in asked.split("-")]
             end = min(last + 1, first + site.largest)
             self.rest = part(first, end, site.file[first:end], len(site.file))
         else:
             self.rest = whole(site.file)
+        if site.least:
+            self.rest = self.rest[: self.rest.find(b"\r\n\r\n") + 4 + site.least]
+        if site.noise:
+            site.noise -= 1
+            self.rest = self.rest[:-1] + bytes((self.rest[-1] ^ 1,))
 
 
 class Watched(RamSlot):
@@ -1101,3 +1177,245 @@ def test_64_kib_are_taken_only_where_tls_has_room_beside_them():
             assert len(writer._buffer) == size, (free, split)
     finally:
         del ota.transfer.bytearray
+
+
+def patiently(asked, **fields):
+    """Download with these fields of /ota.json, by a clock that only waiting moves: the code."""
+    asked._config = config_of(manifest_url="https://here/x.manifest", **fields)
+    return outcome(Clock().drive, asked._download(asked.release, True))
+
+
+def test_parts_are_no_larger_than_configured():
+    asked = Depot(IMAGE)
+    assert patiently(asked, part_kib=4) == ""
+    assert asked.site.ranges == ["0-4095", "4096-8191", "8192-%d" % (len(IMAGE) - 1)]
+    assert has_it(asked)
+
+
+def test_an_attempt_that_brought_a_kib_was_no_failure():
+    asked = Depot(IMAGE)
+    asked.site.least = 1024
+    assert patiently(asked, tries=2) == ""
+    assert asked.site.ranges[1] == "1024-%d" % (len(IMAGE) - 1)
+    assert len(asked.site.ranges) == len(IMAGE) // 1024 + 1
+    asked = Depot(IMAGE)
+    asked.site.least = 1023
+    assert patiently(asked, tries=2) == "short-body"
+    assert len(asked.site.ranges) == 2
+
+
+def test_what_a_noisy_line_got_wrong_is_asked_for_again():
+    for noisy in (True, False):
+        asked = Depot(LARGE)
+        asked.site.is_noisy = noisy
+        asked.site.noise = 1
+        assert patiently(asked, tries=2, part_kib=64) == ("" if noisy else "digest-mismatch")
+        assert asked.site.ranges[0] == "0-65535"
+        if noisy:
+            assert asked.site.ranges[1] == "0-65535"
+            assert has_it(asked)
+    assert Wire.is_noisy
+
+
+class Renewing(Depot):
+    """A depot whose manifest is fetched again: each is the next of `fresh`."""
+
+    def __init__(self, *fresh):
+        super().__init__(IMAGE)
+        self.fresh = list(fresh)
+
+    def _fetch_manifest(self, trust, tag):
+        assert tag == b""
+        yield
+        return self.fresh.pop(0)
+
+
+def moved_to(path, image=IMAGE):
+    """A release whose payload stands there."""
+    payloads = [{"urls": [path], "encoding": "plain", "size": len(image)}]
+    return make_release(image, payloads=payloads)
+
+
+def test_where_an_address_expired_a_fresh_manifest_may_know_another():
+    asked = Renewing(moved_to("fresh.bin"))
+    asked.site.expired = ("/app.bin",)
+    assert patiently(asked) == ""
+    assert asked.site.paths == ["/app.bin", "/fresh.bin"]
+    assert has_it(asked)
+
+
+def test_a_fresh_manifest_is_of_no_use_with_another_image_or_the_same_addresses():
+    for fresh in (moved_to("fresh.bin", make_image(9000, 0, 2)), make_release(IMAGE)):
+        asked = Renewing(fresh, fresh, fresh)
+        asked.site.expired = ("/app.bin",)
+        assert patiently(asked) == "denied"
+        assert asked.site.paths == ["/app.bin"]
+        assert len(asked.fresh) == 2
+
+
+def test_addresses_that_expire_again_and_again_are_not_asked_for_ever():
+    names = ["%d.bin" % i for i in range(9)]
+    asked = Renewing(*[moved_to(name) for name in names])
+    asked.site.expired = ["/app.bin"] + ["/" + name for name in names]
+    assert patiently(asked) == "denied"
+    assert asked.site.paths == ["/app.bin", "/0.bin"]
+
+
+def test_an_address_that_is_only_slow_is_no_reason_for_a_fresh_manifest():
+    asked = Renewing()
+    asked.site.least = 1
+    assert patiently(asked, tries=1) == "short-body"
+
+
+class Tagged(Desk):
+    """A desk whose server gives its manifest again only where the tag is another one."""
+
+    etag = b'"1"'
+
+    def _fetch_manifest(self, trust, tag):
+        yield
+        self.asked = tag
+        self._seen = self.etag
+        return None if tag == self.etag else self.release
+
+
+def test_a_manifest_is_not_sent_again_only_where_it_held_nothing_new():
+    news = Tagged(Shelf(0, OLD, BLANK), IMAGE)
+    for _ in range(2):
+        assert news.check() is news.release
+        assert news.asked == b""
+    old = Tagged(Shelf(0, OLD, BLANK, highest=2), IMAGE)
+    for asked in (b"", b'"1"'):
+        assert old.check() is None
+        assert old.asked == asked
+        assert old.reason == "up to date: sequence 2 is confirmed"
+    old.etag = b'"2"'
+    assert old.check() is None
+    assert old.asked == b'"1"'
+
+
+def test_a_manifest_that_failed_a_rule_is_sent_again():
+    old = Tagged(Shelf(0, OLD, BLANK, highest=2), IMAGE)
+    old.check()
+    old.etag = b'"2"'
+    old.trust.sequence_floor = 9
+    for _ in range(2):
+        assert code_of(old.check) == "downgrade"
+        assert old.asked != b'"2"'
+
+
+class Kept(Depot):
+    """A depot whose manifest comes over a connection."""
+
+    def _fetch_manifest(self, trust, tag):
+        yield from self._open(trust)
+        body = yield from self._sources[0].get(Url("https://here/x.manifest"))
+        yield from body.read(1 << 20)
+        self._seen = b""
+        return self.release
+
+
+def test_an_update_takes_one_connection():
+    asked = Kept(IMAGE)
+    assert asked.update(None, None, True) is asked.release
+    assert asked.site.paths == ["/x.manifest", "/app.bin"]
+    assert (asked.site.connections, asked.site.open) == (1, 0)
+    assert asked.shelf.log == ["select"]
+
+
+def test_an_update_that_fails_before_the_download_leaves_no_connection_open():
+    asked = Kept(IMAGE)
+
+    def full():
+        raise error("files", "no room")
+
+    asked.shelf.check_file_system = full
+    assert code_of(asked.update) == "files"
+    assert (asked.site.connections, asked.site.open) == (1, 0)
+
+
+def test_a_check_leaves_no_connection_open():
+    asked = Kept(IMAGE)
+    asked.check()
+    assert (asked.site.connections, asked.site.open) == (1, 0)
+
+
+def test_progress_is_told_where_there_is_some():
+    asked = Depot(BIG)
+    told = []
+    asked.download(asked.release, lambda done, size: told.append(done), None, True)
+    assert told[-1] == len(BIG)
+    for before, after in zip(told, told[1:]):
+        assert before < after
+
+
+class Broken(Exception):
+    """An error of the application."""
+
+
+def test_nothing_stays_open_where_the_application_raises():
+    for at in (1, 5):
+        asked = Depot(BIG)
+        steps = []
+
+        def feed():
+            steps.append(1)  # noqa: B023 - it is called at once
+            if len(steps) == at:  # noqa: B023
+                raise Broken
+
+        kept = raises(Broken, asked.download, asked.release, None, feed, True)
+        assert (asked.site.open, ota.engine._running) == (0, False)
+        del kept
+
+
+# How it is configured
+
+
+def network_of(files, **fields):
+    """What a network is made of, by these fields of /ota.json and these files of the device."""
+    asked = desk()
+    asked.trust.tls_roots = [b"root of the store"]
+    asked._config = config_of(**fields)
+    for name in files:
+        with open(asked.shelf.path(name), "wb") as file:
+            file.write(files[name])
+    made = []
+    real = ota.net.Network
+    ota.net.Network = lambda *args: made.append(args[1:])
+    try:
+        asked._make_network(asked.trust)
+    finally:
+        ota.net.Network = real
+    return made[0]
+
+
+def test_the_network_is_as_configured():
+    assert network_of({}) == ([b"root of the store"], [], None, True)
+    files = {"/root.der": b"root", "/c.der": b"certificate", "/k.der": b"key"}
+    assert network_of(files, tls_root="/root.der") == ([b"root"], [], None, True)
+    _, _, identity, _ = network_of(files, tls_cert="/c.der", tls_key="/k.der")
+    assert identity == (b"certificate", b"key")
+    roots, pins, _, verified = network_of(files, tls_pins=["01" * 32], tls_unverified=UNVERIFIED)
+    assert (roots, pins, verified) == ([b"root of the store"], [b"\x01" * 32], False)
+
+
+def test_a_certificate_that_is_missing_or_too_long_is_an_error():
+    files = {"/c.der": b"certificate", "/empty.der": b"", "/long.der": bytes(8193)}
+    for fields, code in (
+        ({"tls_root": "/none.der"}, "config"),
+        ({"tls_root": "/empty.der"}, "config"),
+        ({"tls_root": "/long.der"}, "files"),
+        ({"tls_cert": "/none.der", "tls_key": "/c.der"}, "config"),
+        ({"tls_cert": "/c.der", "tls_key": "/none.der"}, "config"),
+    ):
+        assert code_of(lambda: network_of(files, **fields)) == code, fields  # noqa: B023
+
+
+def test_a_secret_goes_to_the_host_of_the_manifest():
+    for urls, told in ((["app.bin"], True), (["https://there/app.bin"], False)):
+        payloads = [{"urls": urls, "encoding": "plain", "size": len(IMAGE)}]
+        asked = Kept(IMAGE)
+        asked.release = make_release(IMAGE, payloads=payloads)
+        asked._config = config_of(manifest_url="https://here/x.manifest", bearer="key")
+        asked.update(None, None, True)
+        assert ["Bearer key" in text for text in asked.site.texts] == [True, told], urls

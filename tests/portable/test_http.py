@@ -729,8 +729,8 @@ def test_when_to_come_back_is_seconds_or_a_date():
         assert head_of(OK, date, line, b"\r\n").wait_s == wanted, value
     # Without the server's own clock a date says nothing.
     line = b"Retry-After: Sun, 06 Nov 1994 08:50:37 GMT\r\n"
-    assert head_of(OK, line).wait_s == 0
-    assert head_of(OK, b"Date: today\r\n", line).wait_s == 0
+    assert head_of(OK, line, b"\r\n").wait_s == 0
+    assert head_of(OK, b"Date: today\r\n", line, b"\r\n").wait_s == 0
     assert head_of(OK).wait_s == 0
 
 

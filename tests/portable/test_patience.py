@@ -113,6 +113,16 @@ def test_whatever_is_new_is_judged_from_its_beginning():
     assert after(clock, 2000, patience, 0) == "too-slow"
 
 
+def test_bytes_of_a_head_are_none_of_the_body_behind_it():
+    clock, patience = patience_of()
+    for count in (2500, 5000):
+        assert after(clock, 1000, patience, count) == ""
+    count = 0
+    for _ in range(60):  # enough by itself, not if the head were taken off
+        count += 105
+        assert after(clock, 1000, patience, count, True) == ""
+
+
 # Pauses
 
 
@@ -160,6 +170,13 @@ def test_what_can_pass_by_itself():
     assert sorted(RETRY) == sorted(passing)
     for code in RETRY:
         assert code in CODES
+
+
+def test_where_bytes_may_be_wrong_by_chance_they_are_asked_for_again():
+    clock, patience = patience_of()
+    patience.is_noisy = True
+    assert waits(clock, patience, error("digest-mismatch", "x")) > 0
+    assert code_of(waits, clock, patience, error("signature", "x")) == "signature"
 
 
 def busy(seconds):

@@ -100,6 +100,15 @@ def test_a_certificate_that_cannot_be_read_has_its_code():
         assert raises(OtaError, public_key, SERVER[:n]).code == "tls", n
 
 
+def test_a_length_of_no_bytes_or_more_than_three_is_refused():
+    assert SERVER[:2] == b"\x30\x82"
+    length, rest = SERVER[2:4], SERVER[4:]
+    assert public_key(b"\x30\x83\x00" + length + rest) == public_key(SERVER)
+    for start in (b"\x30\x84\x00\x00" + length, b"\x30\x88" + bytes(6) + length):
+        assert code_of(public_key, start + rest) == "tls", start
+    assert code_of(public_key, b"\x30\x80" + rest) == "tls"
+
+
 def test_an_empty_certificate_has_its_code():
     for der in (b"", b"\x30\x00", b"\x30\x02\x30\x00"):
         assert code_of(public_key, der) == "tls"

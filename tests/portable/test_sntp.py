@@ -244,6 +244,11 @@ def test_without_an_answer_the_clock_is_set_to_what_was_confirmed_as_a_guess():
     assert set_by(Socket(), floor, host="") == [(floor, True)]
 
 
+def test_what_was_confirmed_long_ago_never_moves_the_clock_back():
+    for floor in (1, 946684799, 946684800):
+        assert set_by(Socket(), floor, host="") == [], floor
+
+
 def test_a_time_before_what_was_confirmed_is_not_believed():
     floor = NOW + 1
     assert set_by(Socket([good()]), floor) == [(floor, True)]

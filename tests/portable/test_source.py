@@ -447,6 +447,11 @@ def test_an_answer_is_not_asked_for_again_on_a_new_connection():
     # and what it said is still in that connection, which is of no use any more
     assert outcome(get, source, URL) == ""
     assert numbers(server) == [1, 1, 2]
+    server = Server(whole(), b"no HTTP\r\n\r\n", whole())
+    source = source_of(server)
+    fetch(source, URL)
+    assert outcome(get, source, URL) == "http-format"
+    assert numbers(server) == [1, 1]
 
 
 def test_a_body_that_was_read_in_part_ends_the_connection():
@@ -460,8 +465,9 @@ def test_a_body_that_was_read_in_part_ends_the_connection():
 
 
 def test_a_part_that_does_not_say_where_it_belongs_is_refused_at_the_start_too():
-    answer = b"HTTP/1.1 206 Partial Content\r\nContent-Length: 0\r\n\r\n"
-    assert refusal(answer, 0, 10) == "http-format"
+    for n in (0, 10):
+        answer = b"HTTP/1.1 206 Partial Content\r\nContent-Length: %d\r\n\r\n" % n + FILE[:n]
+        assert refusal(answer, 0, 10) == "http-format", n
 
 
 def test_a_part_of_a_file_of_any_size_is_refused():
@@ -563,6 +569,14 @@ def test_framing_without_end_is_refused():
 
 def test_chunks_after_which_the_server_keeps_the_connection():
     server = Server(chunks(b"hello"), chunks(b"you"))
+    source = source_of(server)
+    assert fetch(source, URL) == b"hello"
+    assert fetch(source, URL) == b"you"
+    assert numbers(server) == [1, 1]
+
+
+def test_trailers_do_not_become_the_next_answer():
+    server = Server(chunks(b"hello", end=b"0\r\nA: b\r\nC: d\r\n\r\n"), chunks(b"you"))
     source = source_of(server)
     assert fetch(source, URL) == b"hello"
     assert fetch(source, URL) == b"you"
@@ -872,6 +886,8 @@ def test_what_did_not_change_may_say_how_long_it_would_be():
 def test_nothing_is_unchanged_that_nobody_asked_about():
     assert refusal(status(304)) == "http-status"
     assert refusal(status(304), 0, 10) == "http-status"
+    _, code = second_part(b'"1"', status(304), (100, 200))
+    assert code == "http-status"
 
 
 # Patience
