@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 from site_of import image_of
 
+import ota.engine
 from ota.aio import AsyncUpdater
 from ota.errors import SlotError, SourceError
+from ota.port import Port
 
 IMAGE = image_of(6, 300_000)
 
@@ -88,6 +90,38 @@ def test_other_tasks_run_meanwhile(site, v):
     assert max(steps[: len(steps) * 9 // 10]) <= 1  # operations between two ticks, but at the end
 
 
+def test_others_run_between_all_steps_on_the_slot_and_none_is_long(site, v):
+    site.publish(IMAGE, "1.1")
+    v.put("ota_1", b"\x0f" * len(IMAGE))
+    v.board.flash.operations.clear()
+    part = v.board.table.find("ota_1")
+    seen = []
+
+    def touched():
+        operations = v.board.flash.operations
+        return [o for o in operations if part.offset <= o.address < part.end]
+
+    async def tick():
+        while True:
+            seen.append(len(touched()))
+            await asyncio.sleep(0)
+
+    async def both():
+        updater = aio(v)
+        release = await updater.check()
+        task = asyncio.create_task(tick())
+        await updater.download(release)
+        task.cancel()
+
+    asyncio.run(both())
+    assert max(b - a for a, b in itertools.pairwise([*seen, len(touched())])) == 1
+    longest = {kind: max(o.size for o in touched() if o.kind == kind) for kind in KINDS}
+    assert longest == {"erase": 4096, "program": 1024}
+
+
+KINDS = ("erase", "program")
+
+
 def test_progress_tells_how_far_it_is_and_can_cancel(site, v):
     site.publish(IMAGE, "1.1")
     seen = []
@@ -113,14 +147,30 @@ def test_a_task_that_is_cancelled_leaves_no_socket_and_can_be_tried_again(site, 
         if not at:
             await asyncio.sleep(0.001)
             task.cancel()
-        with pytest.raises(asyncio.CancelledError):
+        with pytest.raises(asyncio.CancelledError) as kept:
             await task
+        assert not ota.engine._running, "everything is closed, not only forgotten"
+        del kept
 
     for at in (0, 1000, 200_000):
         asyncio.run(cancelled(at))
         assert open_files() <= before + 3  # threads of the server may be about to close theirs
     asyncio.run(aio(v).update())
     assert holds(v)
+
+
+def test_an_update_that_fails_before_the_download_leaves_no_connection_open(site, v, monkeypatch):
+    site.publish(IMAGE, "1.1")
+    updater = aio(v)
+
+    def full(port):
+        assert updater._sources, "there was no connection"
+        raise SlotError("files", "no room")
+
+    monkeypatch.setattr(Port, "check_file_system", full)
+    with pytest.raises(SlotError, match="no room"):
+        asyncio.run(updater.update())
+    assert not updater._sources
 
 
 def test_a_second_download_at_the_same_time_is_refused(site, v):
