@@ -124,9 +124,7 @@ class Engine:
         _running = True
         threshold = self._begin()
         try:
-            trust = (
-                self._checked or self._trust()
-            )  # before the buffers: each needs memory for itself
+            trust = self._checked or self._trust()  # before the buffers: both need memory
             writer = make_writer(self._port, device, release, on_head, split)
             yield from writer.survey(head, journal.state == WRITING)
             if writer.wanted():

@@ -119,6 +119,7 @@ class Network:
                 if e.errno not in _CONNECTING:
                     raise
             link = Link(sock, select.POLLOUT, patience)
+            yield  # the name may have taken long
             while not link.state():
                 late = patience.again(0)
                 if late:

@@ -173,7 +173,7 @@ class Source:
         self._agent = agent
         self._secret = secret
         self._host = ""
-        self.links: list = []  # the open one
+        self._links: list = []  # the open one
         self._kept: "Body | None" = None  # after this one the connection may serve another request
         self._name = ""  # the file that was asked for last
         self._found: "Url | None" = None  # where redirects for it led
@@ -225,14 +225,14 @@ class Source:
     def renew(self, patience: Patience) -> None:
         """Something else is fetched from here on, with patience of its own."""
         self._patience = patience
-        for link in self.links:
+        for link in self._links:
             link.patience = patience
 
     def close(self) -> None:
         """Give the connection back."""
         self._kept = None
-        while self.links:
-            self.links.pop().close()
+        while self._links:
+            self._links.pop().close()
 
     def _is_open_to(self, url: Url) -> bool:
         kept = self._kept
@@ -264,14 +264,14 @@ class Source:
         asked = request(url, fields, start, end, tag)
         if self._is_open_to(url):
             try:
-                return (yield from self._exchange(self.links[0], url, asked))
+                return (yield from self._exchange(self._links[0], url, asked))
             except SourceError as e:
                 # The server may have closed a connection that was kept; a fresh one will tell.
                 if e.code not in ("link-lost", "timeout"):
                     raise
         self.close()
         link = yield from self._network.connect(url, self._patience)
-        self.links.append(link)
+        self._links.append(link)
         self._host = url.authority()
         return (yield from self._exchange(link, url, asked))
 

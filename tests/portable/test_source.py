@@ -381,7 +381,7 @@ def test_a_connection_that_breaks_when_it_is_closed_does_no_harm():
     def close():
         raise OSError(104, "reset")
 
-    source.links[0].stream.close = close
+    source._links[0].stream.close = close
     source.close()
 
 
