@@ -64,6 +64,8 @@ _LOG = {
     "token": "$http_x_token",
     "protocol": "$ssl_protocol",
     "client": "$ssl_client_verify",
+    "name": "$ssl_server_name",
+    "agent": "$http_user_agent",
     "at": "$msec",
 }
 
@@ -91,6 +93,8 @@ class Request:
     token: str
     protocol: str
     client: str
+    name: str
+    agent: str
     at: float
 
 

@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives import serialization
 from nginx import Nginx, Request, Upstream, client_identity, program
 from site_of import BOARD, PRODUCT, Site, image_of, updater
 
+import ota
 from ota import patience
 from ota.errors import OtaError
 from ota_tools import certificates, resources
@@ -562,6 +563,13 @@ def test_manifest_and_image_come_over_one_connection(leg):
         requests = leg.requests(name)
         assert len(requests) >= 2
         assert connections(requests) == 1, name
+
+
+def test_the_server_is_told_its_name_and_who_asks(leg):
+    # SNI, for servers of many names; the agent has library, board and what runs on it.
+    for request in leg.requests("tls13", "tls12", "redirected", "second"):
+        assert request.name == "localhost"
+        assert request.agent == f"ota/{ota.__version__} ({BOARD}; 1.0)"
 
 
 def test_parts_are_as_large_as_configured_and_of_one_version(leg):
