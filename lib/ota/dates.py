@@ -36,7 +36,7 @@ def _midnight(year: bytes, month: bytes, day: bytes) -> int:
     number = _MONTHS.find(month)
     if len(month) != 3 or number < 0 or number % 3 or _two(day) < 1:
         return -1
-    if len(year) != 4 or not year.isdigit() or year < b"1970":
+    if len(year) != 4 or not year.isdigit():
         return -1
     return unix_time(int(year), number // 3 + 1, int(day))
 

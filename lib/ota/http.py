@@ -213,8 +213,8 @@ class Head:
         elif name == b"content-encoding":
             if not whole or value.lower() != b"identity":
                 raise _bad("Content-Encoding")
-        elif name == b"etag" and whole:
-            self.tag = value if _is_tag(value) else b""
+        elif name == b"etag":
+            self.tag = value if whole and _is_tag(value) else b""
         elif name == b"location":
             if not whole or self.location:
                 raise _bad("Location")

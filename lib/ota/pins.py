@@ -56,7 +56,7 @@ def _element(der, at: int, limit: int) -> tuple:
     at += 2
     if size >= 0x80:
         count = size & 0x7F
-        if not 1 <= count <= 3 or at + count > limit:
+        if not 1 <= count <= 3:
             raise error("tls", "certificate with a strange length")
         size = int.from_bytes(bytes(der[at : at + count]), "big")
         at += count

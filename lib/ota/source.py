@@ -142,6 +142,8 @@ class Body:
     def _end_line(self, line: bytes) -> None:
         self._line = b""
         if self._next == _SIZE:
+            if len(line) == _LINE_START and b";" not in line:
+                raise error("http-format", "chunk size")
             self._chunk = chunk_size(line)
             self._next = _CHUNK_END if self._chunk else _TRAILER
         elif self._next == _TRAILER:
@@ -207,9 +209,8 @@ class Source:
             head = body.head
             if head.status in _MOVED:
                 here = yield from self._follow(here, body, seen)
-            elif head.status >= 400 and here is found and not seen:
+            elif head.status >= 400 and here is found:
                 here = url
-                found = None
             else:
                 break
         self._found = here if here is not url else None

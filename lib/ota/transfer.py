@@ -92,7 +92,7 @@ class Transfer:
                 before = writer.at
                 yield from writer.copy(body, end)
                 body.taken(writer.at - before)
-                if self._ahead and writer.begun:
+                if self._ahead:
                     source.close()  # TLS needs the memory
                     yield from self._erase_ahead()
                 run = writer.wanted()

@@ -477,6 +477,12 @@ def test_whoever_asks_for_it_is_connected_to_anybody():
     assert sock.verify_mode == sock.CERT_NONE
 
 
+def test_where_anybody_may_answer_no_pin_is_asked_for():
+    sock = Socket()
+    through(sock, lambda: Network(IsSet(True), [], [bytes(32)], None, False))
+    assert sock.verify_callback is None
+
+
 def test_pins_are_asked_about_every_certificate():
     sock = Socket()
     through(sock, lambda: Network(IsSet(True), [b"root"], [bytes(32)]))
@@ -615,6 +621,20 @@ def test_a_sector_in_doubt_is_erased_whatever_it_reads():
     slot = RamSlot()
     slot.data[16 : len(image) - 1] = image[16:-1]
     assert in_doubt(slot, image) == sectors
+
+
+def test_at_most_16_kib_are_read_back_in_a_step():
+    image = make_image(200000)
+    slot = RamSlot(256 * 1024)
+    slot.data[: len(image)] = image
+    writer = SlotWriter(slot, make_release(image))
+    run(writer.survey())
+    assert writer.wanted() is None
+    first = before = slot.reads
+    for _ in writer.prove():
+        assert slot.reads - before <= 4
+        before = slot.reads
+    assert slot.reads - first >= len(image) // 4096
 
 
 def test_bytes_behind_the_end_are_refused_not_dropped():
@@ -1302,6 +1322,17 @@ def test_a_manifest_that_failed_a_rule_is_sent_again():
     for _ in range(2):
         assert code_of(old.check) == "downgrade"
         assert old.asked != b'"2"'
+
+
+def test_why_nothing_is_installed_is_told_where_an_earlier_manifest_comes_back():
+    asked = Tagged(Shelf(0, OLD, BLANK, highest=2), IMAGE)
+    earlier = asked.release
+    assert asked.check() is None
+    asked.etag, asked.release = b'"2"', make_release(IMAGE, sequence=3)
+    assert asked.check() is asked.release
+    asked.etag, asked.release = b'"1"', earlier
+    assert asked.check() is None
+    assert asked.reason == "up to date: sequence 2 is confirmed"
 
 
 class Kept(Depot):

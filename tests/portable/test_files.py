@@ -443,7 +443,9 @@ def test_no_header_ends_its_line_or_begins_another():
 
 
 def test_no_header_is_one_of_ours():
-    for name in ("Host", "Range", "If-Range", "If-None-Match", "Accept-Encoding", "User-Agent"):
+    conditions = ("Range", "If-Range", "If-None-Match", "Accept-Encoding", "User-Agent")
+    framing = ("Host", "Connection", "Content-Length", "Transfer-Encoding")
+    for name in conditions + framing:
         for spelled in (name, name.lower(), name.upper()):
             assert config_code(headers={spelled: "x"}) == "config", spelled
 
@@ -509,3 +511,8 @@ def test_tls_is_verified_unless_somebody_says_so_in_so_many_words():
     assert config_of(tls_unverified="").verified is True
     for value in (True, 1, "yes", "true", UNVERIFIED + " ", UNVERIFIED.upper(), UNVERIFIED[:-1]):
         assert config_code(tls_unverified=value) == "config", value
+
+
+def test_a_board_is_named_in_printable_ascii():
+    for board in ("v2\r\nX: y", "v\u00e9", "\u0007"):
+        assert config_code(board=board) == "config", board

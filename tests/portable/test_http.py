@@ -449,6 +449,7 @@ def test_a_connection_is_kept_unless_the_server_closes_it():
     assert not head_of(OK, b"Connection: close\r\n").keeps
     assert not head_of(OK, b"Connection: keep-alive, close\r\n").keeps
     assert not head_of(b"HTTP/1.0 200 OK\r\n").keeps
+    assert not head_of(OK, b"Connection: keep-alive" + b" " * LINE_LIMIT).keeps
 
 
 def test_a_cut_length_is_refused():
@@ -684,6 +685,7 @@ def test_an_etag_is_taken_as_it_stands_or_not_at_all():
         b'"1',
         b'1"',
         b'w/"1"',
+        b'W/"',
         b'W/1"',
         b"W/1",
         b'W"1"',

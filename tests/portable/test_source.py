@@ -612,6 +612,23 @@ def test_a_body_without_a_length_ends_the_connection_even_where_it_should_be_kep
     assert numbers(server) == [1, 2]
 
 
+def test_a_part_without_a_length_ends_the_connection_too():
+    # The range says how much it is, but only the end of the connection ends it.
+    server = Server(part(0, 10).replace(b"Content-Length: 10\r\n", b"") + b"more", whole())
+    source = source_of(server)
+    assert fetch(source, URL, 0, 10) == FILE[:10]
+    assert fetch(source, URL) == FILE
+    assert numbers(server) == [1, 2]
+
+
+def test_only_a_part_has_a_range():
+    more = b"Content-Range: bytes 0-3/16384\r\n"
+    page = b"HTTP/1.1 302 X\r\nLocation: /y\r\nContent-Length: 5\r\n" + more + b"\r\nmoved"
+    server = Server(page, whole())
+    assert fetch(source_of(server), URL) == FILE
+    assert numbers(server) == [1, 1]
+
+
 def test_a_body_shorter_than_its_length_has_its_code():
     for n in (0, 1, len(FILE) - 1):
         answer = whole()[: len(whole()) - len(FILE) + n]
