@@ -19,6 +19,7 @@ _TCP = const(6)  # IPPROTO_TCP
 _NODELAY = const(1)  # TCP_NODELAY; else each small request waits for a delayed acknowledgement
 _SLICE_MS = const(250)
 _BROKEN = const(24)  # POLLERR | POLLHUP
+_CONNECTED = const(28)  # these and POLLOUT: the ESP32 tells only what it is asked for
 # errno on Linux and on lwIP
 _CONNECTING = (115, 119)  # EINPROGRESS
 _TIMEOUTS = (110, 116)  # ETIMEDOUT
@@ -118,7 +119,7 @@ class Network:
             except OSError as e:
                 if e.errno not in _CONNECTING:
                     raise
-            link = Link(sock, select.POLLOUT, patience)
+            link = Link(sock, _CONNECTED, patience)
             yield  # the name may have taken long
             while not link.state():
                 late = patience.again(0)

@@ -382,7 +382,9 @@ source = Source(Network(None, [open({root!r}, "rb").read()]), Patience(Limits, b
 steps = source.get(Url({url!r}))
 try:
     while True:
-        next(steps).wait()
+        waiting = next(steps)
+        if waiting:
+            waiting.wait()
 except StopIteration as e:
     body = e.value
 buf = bytearray(4096)
