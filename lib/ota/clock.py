@@ -23,6 +23,7 @@ _WAIT_MS = const(3000)
 _TRIES = const(2)
 _AGAIN = const(11)  # EAGAIN
 _POLLIN = const(1)
+_LAST = const(3000000001)  # in 2065; MicroPython's calendar ends in 2068 on the ESP32
 
 
 def set_clock(port: Port, host: str, floor: int, patience: Patience):
@@ -41,7 +42,7 @@ def set_clock(port: Port, host: str, floor: int, patience: Patience):
             pass  # the clock says by itself that it is not set
     if now >= max(floor, port.built()):
         port.set_clock(now)
-    elif floor > port.now():
+    elif not port.clock_is_set() and port.now() < floor < _LAST:
         port.set_clock(floor, True)
 
 
@@ -85,4 +86,5 @@ def _seconds(answer: bytes, nonce: bytes) -> int:
     seconds = struct.unpack(">I", answer[40:44])[0]
     if seconds < 1 << 31:
         seconds += 1 << 32  # from 2036 on it counts from zero again
-    return seconds - _UNIX
+    seconds -= _UNIX
+    return seconds if seconds < _LAST else 0

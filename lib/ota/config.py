@@ -10,7 +10,7 @@ from micropython import const
 
 from .errors import error
 from .files import read_file
-from .strict import Malformed, field, hex_decode, list_field, loads, text_field
+from .strict import Malformed, field, hex_decode, is_printable, list_field, loads, text_field
 
 FILE = "/ota.json"
 
@@ -44,7 +44,7 @@ class Config:
     def __init__(self, fields: dict) -> None:
         self.product = text_field(fields, "product", 1, 64)
         self.board = text_field(fields, "board", 1, 64)
-        if not _is_text(self.board):
+        if not is_printable(self.board):
             raise Malformed("board is not printable ASCII")
         self.manifest_url = text_field(fields, "manifest_url", 0, 1024, "")
         self.trust = text_field(fields, "trust", 1, 64, "/ota_trust.json")
@@ -104,17 +104,10 @@ def _secret(fields: dict) -> str:
     lines = ""
     for name in headers:
         value = headers[name]
-        if type(value) is not str or not _is_text(value) or not _is_name(name):
+        if type(value) is not str or not is_printable(value) or not _is_name(name):
             raise Malformed("a header that cannot be sent")
         lines += "%s: %s\r\n" % (name, value)
     return lines
-
-
-def _is_text(value: str) -> bool:
-    for char in value:
-        if not " " <= char <= "~":
-            return False
-    return True
 
 
 def _is_name(name: str) -> bool:

@@ -30,8 +30,9 @@ from .trust import Trust, load
 
 _GARBAGE = const(4096)  # bytes
 _CERTIFICATE = const(8192)  # bytes
+_DAY_S = const(86400)
 
-_running = False  # one download at a time, whoever asks
+_running = False  # one check or download at a time, whoever asks
 
 
 class Engine:
@@ -69,7 +70,7 @@ class Engine:
     def _check(self, keep: bool = False):
         # `keep`: leave the connection open where there is something to install.
         self._checked = self._found = None
-        threshold = self._begin()
+        self._begin()
         try:
             trust = self._checked = self._trust()
             release = yield from self._fetch_manifest(trust, self._tag)
@@ -80,18 +81,16 @@ class Engine:
                 if not self.reason:
                     self._found = release
         finally:
-            self._end(threshold, keep and self._found)
+            self._end(keep and self._found)
 
     def _reach(self):
-        threshold = self._begin()
+        self._begin()
         try:
             yield from self._fetch_manifest(self._trust(), b"")
         finally:
-            self._end(threshold)
+            self._end()
 
     def _download(self, release: Manifest, split: bool):
-        if _running:
-            raise error("busy", "a download is running")
         found = self._permitted(release)
         index, device = self._next(found)
         if device.info()[5]:
@@ -112,7 +111,6 @@ class Engine:
         self._select(release)
 
     def _fill(self, release: Manifest, found: Situation, index: int, device, split: bool):
-        global _running
         journal = found.journal
         known = journal.is_about(release.sha256, release.sequence)
         head = journal.head if known else b""
@@ -121,8 +119,7 @@ class Engine:
         def on_head(head):
             self._announce(found, release, index, head)
 
-        _running = True
-        threshold = self._begin()
+        self._begin()
         try:
             trust = self._checked or self._trust()  # before the buffers: both need memory
             writer = make_writer(self._port, device, release, on_head, split)
@@ -140,9 +137,8 @@ class Engine:
                 save_journal(self._port, journal)
             raise
         finally:
-            _running = False
             self._writer = None
-            self._end(threshold)
+            self._end()
 
     def _transfer(self, writer: SlotWriter, release: Manifest, trust: Trust, split: bool):
         yield from self._open(trust)
@@ -155,7 +151,7 @@ class Engine:
         at = -1
         while writer.wanted():
             base = self._base or self._url(self._manifest_urls(trust)[0])
-            transfer.urls = [base.join(url) for url in urls]
+            transfer.urls = [(base, url) for url in urls]
             try:
                 yield from patience.in_turn(transfer.run, len(urls), source.close)
             except SourceError as e:
@@ -176,7 +172,7 @@ class Engine:
         source = self._sources[0]
 
         def attempt(number):
-            url = self._base = self._url(urls[number])
+            url = self._url(urls[number])
             source.home = url.authority()
             body = yield from source.get(url, 0, 0, tag)
             if body is None:
@@ -186,6 +182,7 @@ class Engine:
             payload = bytes(verify(envelope, MANIFEST, LIMIT, role.keys, role.threshold))
             del envelope  # memory for what is read out of it
             self._seen = body.head.tag
+            self._base = url
             return parse(payload)
 
         return (yield from self._patience.in_turn(attempt, len(urls), source.close))
@@ -232,16 +229,21 @@ class Engine:
             if progress(writer.at, writer.size) is False:
                 steps.throw(error("cancelled", "at %d of %d bytes" % (writer.at, writer.size)))
 
-    def _begin(self) -> int:
+    def _begin(self) -> None:
+        global _running
+        if _running:
+            raise error("busy", "a check or a download is running")
         self._patience = Patience(self._config, self._port.device_id())
         self._patience.is_noisy = getattr(self._network, "is_noisy", False)
+        _running = True
         # Garbage that is spread wide before it is collected would split a small heap.
-        threshold = gc.threshold()
+        self._threshold = gc.threshold()
         gc.threshold(_GARBAGE)
-        return threshold
 
-    def _end(self, threshold: int, keep=None) -> None:
-        gc.threshold(threshold)
+    def _end(self, keep=None) -> None:
+        global _running
+        _running = False
+        gc.threshold(self._threshold)
         if not keep:
             self._close()
 
@@ -259,6 +261,8 @@ class Engine:
         elif found.journal.is_refused(release.sha256, release.sequence):
             self.reason = "%s failed here before" % release.version
         check_limits(release, self._port.now(), self._next(found)[1].info()[3])
+        if self._port.clock_is_set() and release.created > self._port.now() + _DAY_S:
+            raise error("manifest-format", "created in the future: %d" % release.created)
         release.plain()
         if not newer:
             self._tag = self._seen  # need not be sent again
@@ -347,7 +351,7 @@ class Engine:
         return urls
 
     def _url(self, text: str):
-        if text.startswith("file:"):
+        if text.startswith("file:") and text == self._config.manifest_url:
             from .local import FileUrl
 
             return FileUrl(text)

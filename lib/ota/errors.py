@@ -80,7 +80,7 @@ CODES = {
     "no-otadata": SlotError,        # no otadata partition | reflash by cable
     "encrypted": SlotError,         # encrypted partitions are not supported | -
     "trial-running": SlotError,     # the running image is unconfirmed | confirm or roll back first
-    "busy": SlotError,              # another install is running | wait for it
+    "busy": SlotError,              # a check or a download is running | wait for it
     "nothing-to-do": SlotError,     # this sequence is confirmed already | publish a higher one
     "refused": SlotError,           # this image failed here before | publish a new sequence
     "readback": SlotError,          # flash does not hold what was written | retry; worn flash?

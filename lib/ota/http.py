@@ -140,6 +140,7 @@ class Head:
         self._line = b""
         self._skipping = False
         self._count = 0
+        self._ranged = False
         self._date = 0
         self._until = 0
 
@@ -200,8 +201,9 @@ class Head:
                 raise _bad("Content-Length")
             self.length = _number(value)
         elif name == b"content-range":
-            if not whole or self.total >= 0:
+            if not whole or self._ranged:
                 raise _bad("Content-Range")
+            self._ranged = True
             self._range(value)
         elif name == b"connection":
             self.keeps = self.keeps and whole and value.lower() == b"keep-alive"

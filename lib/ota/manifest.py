@@ -7,7 +7,16 @@ depend on the device. Format and order of the rules: docs/format.md section 3.
 from micropython import const
 
 from .errors import error
-from .strict import Malformed, b64url_decode, field, hex_decode, list_field, loads, text_field
+from .strict import (
+    Malformed,
+    b64url_decode,
+    field,
+    hex_decode,
+    is_printable,
+    list_field,
+    loads,
+    text_field,
+)
 
 LIMIT = const(6144)
 """Bytes of payload."""
@@ -52,9 +61,8 @@ class Manifest:
         self.board = text_field(fields, "board", 1, 64)
         self.chip_id = field(fields, "chip_id", int)
         self.version = text_field(fields, "version", 1, 24)
-        for char in self.version:
-            if not " " <= char <= "~":
-                raise Malformed("version is not printable ASCII")
+        if not is_printable(self.version):
+            raise Malformed("version is not printable ASCII")
         self.sequence = field(fields, "sequence", int)
         self.min_sequence = field(fields, "min_sequence", int, 0)
         self.created = field(fields, "created", int)

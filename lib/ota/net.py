@@ -95,10 +95,12 @@ class Network:
                 context.load_cert_chain(*identity)
         except (ValueError, OSError) as e:
             raise error("config", "TLS certificate: %s" % e)
+        self._pins = None
         if pins and verified:
             from .pins import Pins
 
-            context.verify_callback = Pins(pins).check  # type: ignore[attr-defined]
+            self._pins = Pins(pins)
+            context.verify_callback = self._pins.check  # type: ignore[attr-defined]
 
     def connect(self, url: Url, patience: Patience):
         """Generator: a `Link` to the host of `url`. The handshake comes with the first bytes sent.
@@ -129,6 +131,8 @@ class Network:
             if link.state() & _BROKEN:
                 raise OSError(_UNREACHABLE[0])
             sock.setsockopt(_TCP, _NODELAY, 1)
+            if self._pins:
+                self._pins.begin()
             stream = self._context.wrap_socket(
                 sock, server_hostname=url.host, do_handshake_on_connect=False
             )

@@ -77,7 +77,7 @@ class Patience:
         """Something new is waited for: silence and throughput count from now."""
         self._since = self._window = ticks_ms()
         self._count = self._got = 0
-        self._is_body = False
+        self._is_body = self._came = False
 
     def again(self, count: int, is_body: bool = False) -> "OtaError | None":
         """Nothing came this time. What is wrong with that: `timeout`, `too-slow`, or None: wait on.
@@ -95,15 +95,19 @@ class Patience:
                 self._got += count - self._count
             self._count = count
             self._since = now
+            self._came = True
         if self._is_over(now):
             return error("timeout", "more than %d s in all" % (self._total_ms // 1000))
         if ticks_diff(now, self._since) > self._idle_ms:
             return error("timeout", "silent for %d s" % (self._idle_ms // 1000))
-        if ticks_diff(now, self._window) > _WINDOW_S * 1000:
-            if self._got < self._least:
+        window_ms = ticks_diff(now, self._window)
+        if window_ms > _WINDOW_S * 1000:
+            # Where nothing came it is silence; where nobody looked it is not the network's fault.
+            if self._came and self._got < self._least and window_ms < _WINDOW_S * 2000:
                 return error("too-slow", "%d bytes in %d s" % (self._got, _WINDOW_S))
             self._window = now
             self._got = 0
+            self._came = False
         return None
 
     def in_turn(self, attempt, count: int, close):
@@ -124,13 +128,16 @@ class Patience:
                 close()
                 can_pass = self._can_pass(e)
                 if self.is_moving:
-                    self.failures = failed = 0
+                    self.failures = 0
                     hope = expired = None
                 if can_pass or not hope:
                     hope = e
                 expired = e if e.code in EXPIRED else expired
-                number = (number + 1) % count
-                failed += 1
+                if self.is_moving and can_pass and self._tries > 1:
+                    failed = count  # the same one again: another may have another file
+                else:
+                    number = (number + 1) % count
+                    failed += 1
                 if failed == count:
                     try:
                         yield from self.pause(hope)

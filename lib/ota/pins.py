@@ -22,6 +22,10 @@ class Pins:
 
     def __init__(self, digests: list) -> None:
         self._digests = digests
+        self.begin()
+
+    def begin(self) -> None:
+        """A handshake begins; the one before may have ended anywhere."""
         self._seen = False
 
     def check(self, der, depth: int) -> int:

@@ -10,7 +10,7 @@ from micropython import const
 
 from .errors import OtaError, error
 from .files import read_file, replace_file
-from .strict import Malformed, field, hex_decode, loads, text_field
+from .strict import Malformed, field, hex_decode, is_printable, loads, text_field
 
 FILE = "/ota_receipts.json"
 
@@ -73,10 +73,13 @@ def save_receipts(path: str, receipts: dict) -> None:
 def _receipt(entry) -> Receipt:
     if type(entry) is not dict:
         raise Malformed("a receipt is an object")
+    version = text_field(entry, "version", 1, 24)
+    if not is_printable(version):
+        raise Malformed("version is not printable ASCII")
     return Receipt(
         hex_decode(field(entry, "sha256", str), 32),
         field(entry, "size", int),
-        text_field(entry, "version", 1, 24),
+        version,
         field(entry, "sequence", int),
         field(entry, "created", int, 0),
     )

@@ -115,16 +115,20 @@ class SlotWriter:
                 raise ValueError("not the start of a block")
             if self.at % BLOCK and self._state[self.at // BLOCK] == _BLANK:
                 self._state[self.at // BLOCK] = _WRONG  # it was begun
-            self.at = start
-            self._sha = None
+            self._start(start)
+
+    def _start(self, at: int) -> None:
+        self.at = at
+        self._sha = None
+        if not at and self._state[0] != _RIGHT:
+            self.begun = False  # another head may come
 
     def rewind(self) -> None:
         """The bytes since the start of a block were of no use: they are wanted again."""
         index = max(self.at - 1, 0) // BLOCK
         if self._state[index] == _BLANK:
             self._state[index] = _WRONG  # it was begun
-        self.at = index * BLOCK
-        self._sha = None
+        self._start(index * BLOCK)
 
     def copy(self, body, end: int):
         """Generator: bytes from `at` up to `end` go from a body to flash, a step per flash operation.

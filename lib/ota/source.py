@@ -268,7 +268,7 @@ class Source:
                 return (yield from self._exchange(self._links[0], url, asked))
             except SourceError as e:
                 # The server may have closed a connection that was kept; a fresh one will tell.
-                if e.code not in ("link-lost", "timeout"):
+                if e.code not in ("link-lost", "timeout", "unreachable"):
                     raise
         self.close()
         link = yield from self._network.connect(url, self._patience)

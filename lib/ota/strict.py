@@ -89,6 +89,14 @@ def text_field(fields: dict, name: str, least: int, most: int, default=None) -> 
     return value
 
 
+def is_printable(text: str) -> bool:
+    """Printable ASCII only: it may go into a header or onto a console."""
+    for char in text:
+        if not " " <= char <= "~":
+            return False
+    return True
+
+
 def list_field(fields: dict, name: str, kind, most: int, default=None) -> list:
     """A list field of at most `most` items of one type. Raises Malformed."""
     values = field(fields, name, list, default)

@@ -44,7 +44,7 @@ class Transfer:
     """One payload on its way.
 
     Attributes:
-        urls: where it can be had; to be set.
+        urls: where it can be had, each a base and what to join with it; to be set.
 
     Args:
         writer: surveyed, not yet begun.
@@ -71,10 +71,11 @@ class Transfer:
         """
         writer = self._writer
         source = self._source
-        url = self.urls[number]
         size = writer.size
         first = writer.at
         try:
+            base, name = self.urls[number]
+            url = base.join(name)
             run = writer.wanted()
             while run:
                 start, end = run
@@ -90,15 +91,16 @@ class Transfer:
                 elif not self._ahead:
                     end = size  # parts are not served: all of it comes
                 before = writer.at
-                yield from writer.copy(body, end)
+                try:
+                    yield from writer.copy(body, end)
+                except ImageError:
+                    writer.rewind()
+                    raise
                 body.taken(writer.at - before)
                 if self._ahead:
                     source.close()  # TLS needs the memory
                     yield from self._erase_ahead()
                 run = writer.wanted()
-        except ImageError:
-            writer.rewind()
-            raise
         finally:
             self._patience.is_moving = writer.at - first >= _PROGRESS
 

@@ -189,6 +189,24 @@ def test_a_second_download_at_the_same_time_is_refused(site, v):
     assert holds(v)
 
 
+def test_a_check_during_a_download_is_refused_and_does_no_harm(site, v):
+    site.publish(IMAGE, "1.1")
+
+    async def both():
+        updater = aio(v)
+        release = await updater.check()
+        task = asyncio.create_task(updater.download(release))
+        await asyncio.sleep(0.001)
+        for call in (updater.check, updater.reachable):
+            with pytest.raises(SlotError, match="busy"):
+                await call()
+        await task
+
+    asyncio.run(both())
+    assert holds(v)
+    assert sum(path.endswith(".bin") for path in site.asked()) == 1
+
+
 def test_a_server_that_is_not_there_has_its_code(site, v):
     site.server.close()
     with pytest.raises(SourceError, match="unreachable"):

@@ -826,6 +826,9 @@ class Shelf(Bench):
     def chip_id(self):
         return 0
 
+    def clock_is_set(self):
+        return True
+
     def check_file_system(self):
         pass
 
@@ -1450,3 +1453,15 @@ def test_a_secret_goes_to_the_host_of_the_manifest():
         asked._config = config_of(manifest_url="https://here/x.manifest", bearer="key")
         asked.update(None, None, True)
         assert ["Bearer key" in text for text in asked.site.texts] == [True, told], urls
+
+
+def test_a_release_from_the_future_is_refused():
+    # It would make every certificate look expired, once its date is what a clock starts from.
+    for created, code in ((1790000000 + 86400, ""), (1790000000 + 86401, "manifest-format")):
+        assert outcome(desk(created=created).check) == code
+
+
+def test_a_payload_url_that_cannot_be_used_leaves_it_to_the_others():
+    payloads = [{"urls": ["http://there/x", "app.bin"], "encoding": "plain", "size": len(IMAGE)}]
+    asked = desk(payloads=payloads)
+    asked.download(asked.check())

@@ -112,3 +112,10 @@ def test_a_length_of_no_bytes_or_more_than_three_is_refused():
 def test_an_empty_certificate_has_its_code():
     for der in (b"", b"\x30\x00", b"\x30\x02\x30\x00"):
         assert code_of(public_key, der) == "tls"
+
+
+def test_a_handshake_that_was_given_up_leaves_nothing_behind():
+    pins = Pins([ROOT_PIN])
+    assert pins.check(ROOT, 1) == 0
+    pins.begin()
+    assert pins.check(SERVER, 0) != 0

@@ -722,6 +722,23 @@ def test_what_was_no_image_may_come_again():
         assert holds(slot)
 
 
+def test_the_header_of_a_refused_block_is_forgotten():
+    # Flash mode and size stand in bytes 2 and 3: another build differs there, and is an image too.
+    other = bytearray(IMAGE)
+    other[2:4] = b"\x02\x20"
+    for size in (SECTOR, BLOCK):
+        for again in (SlotWriter.rewind, lambda writer: writer.seek(0)):
+            slot, heads = RamSlot(fill=b"\x0f"), []
+            writer = writer_of(slot, size, on_head=heads.append)
+            assert code_of(run, writer.copy(Feed(bytes(other)), len(IMAGE))) == "digest-mismatch"
+            again(writer)
+            run(writer.copy(Feed(IMAGE), len(IMAGE)))
+            assert heads[-1] == IMAGE[:16]
+            run(writer.prove())
+            writer.seal()
+            assert holds(slot)
+
+
 def test_a_block_that_was_erased_ahead_and_was_bad_is_looked_at_again():
     slot = RamSlot(6 * BLOCK, fill=b"\x0f")
     writer = SlotWriter(slot, LONG_RELEASE)
