@@ -133,7 +133,10 @@ class Body:
             if len(self._line) < _LINE_START:
                 self._line = (self._line + piece)[:_LINE_START]
             if piece.endswith(b"\n"):
-                self._end_line(self._line.rstrip(b"\r\n"))
+                line = self._line  # without its end, where that is not cut off
+                if line.endswith(b"\n"):
+                    line = line[: -2 if line.endswith(b"\r\n") else -1]
+                self._end_line(line)
         n = self.link.stream.readinto(room if len(room) <= self._chunk else room[: self._chunk])
         if n:
             self._chunk -= n
