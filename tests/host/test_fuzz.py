@@ -803,7 +803,7 @@ def unchunked(data):
     body = b""
     while True:
         line, end, data = data.partition(b"\n")
-        digits = line.rstrip(b"\r").partition(b";")[0].rstrip(b" \t")
+        digits = line.removesuffix(b"\r").partition(b";")[0].rstrip(b" \t")
         if not end or not digits.isalnum() or len(digits) > 8:
             return None
         try:
@@ -816,9 +816,9 @@ def unchunked(data):
             return None
         body, data = body + data[:size], data[size:]
         line, end, data = data.partition(b"\n")
-        if not end or line.rstrip(b"\r"):
+        if not end or line.removesuffix(b"\r"):
             return None
-    while line := data.partition(b"\n")[0].rstrip(b"\r"):
+    while line := data.partition(b"\n")[0].removesuffix(b"\r"):
         if b"\n" not in data:
             return None
         data = data.partition(b"\n")[2]
