@@ -44,9 +44,8 @@ def public_key(der) -> bytes:
     """The SubjectPublicKeyInfo of a certificate, DER (RFC 5280 section 4.1). Raises SourceError `tls`."""
     at, _ = _element(der, 0, len(der))  # Certificate
     at, end = _element(der, at, len(der))  # TBSCertificate
-    skipped = (
-        6 if der[at : at + 1] == b"\xa0" else 5
-    )  # version, serial, algorithm, issuer, validity, subject
+    # Version (it may be left out), serial, algorithm, issuer, validity, subject.
+    skipped = 6 if der[at : at + 1] == b"\xa0" else 5
     for _ in range(skipped):
         at = _element(der, at, end)[1]
     return bytes(der[at : _element(der, at, end)[1]])

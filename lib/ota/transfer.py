@@ -1,6 +1,6 @@
 """The way of the bytes: from a source through the slot writer into a slot, until it is proven.
 
-Layer 6. A broken connection is taken up where it broke, on the next of the payload's URLs; what the
+Layer 6. A broken connection is taken up where it broke, at a URL that brought something; what the
 slot holds already is not asked for.
 """
 
