@@ -13,7 +13,7 @@ from virtual import FACTORY_TABLE, STOCK_TABLE
 from ota_tools import resources
 from ota_tools.board import filesystem, image_maker, maker
 from ota_tools.board.interpreter import Interpreter
-from ota_tools.board.model import TABLE_OFFSET, Board, Settings
+from ota_tools.board.model import TABLE_OFFSET, Board, Settings, load_board
 from ota_tools.board.runner import Run, run
 from ota_tools.partitions import parse_csv, to_binary
 
@@ -104,7 +104,7 @@ class Device:
         )
         self.after(board)
         board.close()
-        return Board(self.folder)
+        return load_board(self.folder)
 
 
 def image(version: str) -> bytes:

@@ -259,6 +259,9 @@ def test_a_power_cut_happens_in_the_middle_of_an_operation(v):
     v.board.flash.cut_before = lambda operation: operation.kind == "erase"
     with pytest.raises(PowerCut):
         part.ioctl(6, 1)
+    with pytest.raises(PowerCut):
+        part.info() and part.ioctl(6, 0)  # without power nothing more happens
+    v.power_on()
     buf = bytearray(8192)
     part.readblocks(0, buf)
     assert buf == bytes(4096) + b"\xff" * 2048 + bytes(2048)

@@ -13,7 +13,7 @@ from ota.strict import loads
 from ota_tools import cli, keys
 from ota_tools.board import filesystem
 from ota_tools.board.image_maker import make_image
-from ota_tools.board.model import Board
+from ota_tools.board.model import load_board
 from ota_tools.failures import Failure, MissingTool, Refused, Unreachable, Usage
 from ota_tools.partitions import parse_csv, to_binary
 
@@ -179,7 +179,7 @@ def test_board_is_of_the_chip_of_its_image(ota, files):
 def test_board_is_configured_as_it_was_told(ota, files, trust):
     names = ("--product", "My Sensor", "--board", "v2", "--version", "1.7", "--sequence", "9")
     assert ota("board", "new", "b", "--trust", "ota_trust.json", *names).code == 0
-    board = Board(files / "b")
+    board = load_board(files / "b")
     vfs = board.table.find("vfs")
     found = filesystem.read(board.flash.read(vfs.offset, vfs.size))
     board.close()
@@ -199,7 +199,7 @@ def test_board_show_changes_nothing(ota, files, snapshot):
 
 def test_board_with_an_unreadable_file_system_is_shown_all_the_same(ota, files):
     ota("board", "new", "b", "--trust", "ota_trust.json")
-    board = Board(files / "b")
+    board = load_board(files / "b")
     vfs = board.table.find("vfs")
     board.flash.load(vfs.offset, b"\xff" * vfs.size)
     board.close()

@@ -75,7 +75,7 @@ def test_a_confirmed_image_boots_without_writing_anything(v):
     v.board.flash.operations.clear()
     assert boot(v) == 0
     assert v.board.flash.operations == []
-    assert v.board.nvs() == {}
+    assert v.board.nvs.content == {}
     assert v.board.watchdog_at is None
 
 

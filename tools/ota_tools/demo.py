@@ -24,7 +24,7 @@ from ota_tools.board import maker, runner
 from ota_tools.board.flash import Operation
 from ota_tools.board.interpreter import Interpreter
 from ota_tools.board.judge import Judge
-from ota_tools.board.model import Board
+from ota_tools.board.model import load_board
 from ota_tools.failures import Failure
 from ota_tools.flaky import Detour
 from ota_tools.partitions import parse_csv
@@ -295,7 +295,7 @@ class Demo:
         return made.payload_path
 
     def _power(self, end: str, cut: Callable[[Operation], bool] | None = None) -> None:
-        board = Board(self._folder / "board")
+        board = load_board(self._folder / "board")
         board.flash.cut_before = cut
         self._seen = len(self.server.requests)
         try:

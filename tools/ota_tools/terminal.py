@@ -67,10 +67,10 @@ def read_table(path: Path | None, flash_mib: int | None = None) -> Table:
 
 def open_board(folder: Path) -> "Board":
     """The virtual board in a folder. Raises Usage, Refused."""
-    from ota_tools.board.model import Board
+    from ota_tools.board.model import load_board
 
     try:
-        return Board(folder)
+        return load_board(folder)
     except NotADirectoryError as e:
         raise Usage(f"{folder} is no folder") from e
     except (ValueError, TypeError) as e:

@@ -9,7 +9,7 @@ made invalid by it.
 
 import mmap
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 SECTOR = 4096
@@ -36,11 +36,14 @@ class StrictError(AssertionError):
 
 @dataclass(frozen=True)
 class Operation:
-    """One erase or program: kind `erase` or `program`, byte address, length in bytes."""
+    """One erase or program: kind `erase` or `program`, byte address, length in bytes; `data` is what
+    was to be programmed.
+    """
 
     kind: str
     address: int
     size: int
+    data: bytes = field(default=b"", repr=False, compare=False)
 
     @property
     def ms(self) -> float:
@@ -51,22 +54,28 @@ class Operation:
 
 
 class Flash:
-    """A NOR flash in a file.
+    """A NOR flash in a file or in memory.
 
     Attributes:
+        bytes: the contents; whoever writes there does what no cable could.
         size: bytes.
         operations: every erase and program since the object was made.
         cut_before: called with each operation before it happens; True cuts the power half-way.
         strict: see above.
     """
 
-    def __init__(self, path: Path, strict: bool = True) -> None:
-        self._file = path.open("r+b")
-        self._bytes = mmap.mmap(self._file.fileno(), 0)
-        self.size = len(self._bytes)
+    def __init__(self, contents: bytearray | mmap.mmap, strict: bool = True) -> None:
+        self.bytes = contents
+        self.size = len(contents)
         self.operations: list[Operation] = []
         self.cut_before: Callable[[Operation], bool] | None = None
         self.strict = strict
+
+    @classmethod
+    def open(cls, path: Path, strict: bool = True) -> "Flash":
+        """The one in a file, which is changed with it."""
+        with path.open("r+b") as file:
+            return cls(mmap.mmap(file.fileno(), 0), strict)
 
     @staticmethod
     def create(path: Path, size: int) -> None:
@@ -75,7 +84,7 @@ class Flash:
 
     def read(self, address: int, size: int) -> bytes:
         """`size` bytes from `address`."""
-        return self._bytes[address : address + size]
+        return bytes(self.bytes[address : address + size])
 
     def erase(self, address: int, size: int) -> None:
         """Erase whole sectors; both numbers are multiples of 4096."""
@@ -84,34 +93,34 @@ class Flash:
             step = BLOCK if address % BLOCK == 0 and end - address >= BLOCK else SECTOR
             blank = b"\xff" * step
             if self._note(Operation("erase", address, step)):
-                self._bytes[address : address + step // 2] = blank[: step // 2]
+                self.bytes[address : address + step // 2] = blank[: step // 2]
                 raise PowerCut
-            self._bytes[address : address + step] = blank
+            self.bytes[address : address + step] = blank
             address += step
 
     def program(self, address: int, data: bytes) -> None:
         """Clear the bits that are 0 in `data`."""
-        old = self._bytes[address : address + len(data)]
+        old = self.bytes[address : address + len(data)]
         if self.strict and any(data) and old.count(0xFF) < len(old):
             for at, (before, wanted) in enumerate(zip(old, data, strict=True)):
                 if before != 0xFF and wanted != 0xFF:
                     raise StrictError(f"byte {address + at:#x} is programmed a second time")
         merged = int.from_bytes(old, "little") & int.from_bytes(data, "little")
         fresh = merged.to_bytes(len(data), "little")
-        if self._note(Operation("program", address, len(data))):
+        if self._note(Operation("program", address, len(data), bytes(data))):
             half = len(data) // 2
-            self._bytes[address : address + half] = fresh[:half]
+            self.bytes[address : address + half] = fresh[:half]
             raise PowerCut
-        self._bytes[address : address + len(data)] = fresh
+        self.bytes[address : address + len(data)] = fresh
 
     def load(self, address: int, data: bytes) -> None:
         """Write as a cable would, erasing first; not counted."""
-        self._bytes[address : address + len(data)] = data
+        self.bytes[address : address + len(data)] = data
 
     def close(self) -> None:
         """Give the file back."""
-        self._bytes.close()
-        self._file.close()
+        if isinstance(self.bytes, mmap.mmap):
+            self.bytes.close()
 
     def _note(self, operation: Operation) -> bool:
         cut = self.cut_before is not None and self.cut_before(operation)

@@ -27,7 +27,7 @@ class Judge:
         with tempfile.TemporaryDirectory() as folder:
             copy = Path(folder) / "flash.bin"
             copy.write_bytes(self._flash)
-            flash = Flash(copy)
+            flash = Flash.open(copy)
             chosen = bootloader.boot(flash, self.table, 0).partition
             flash.close()
         return chosen.name if chosen else "nothing"

@@ -8,7 +8,6 @@ firmware, call by call (docs/board.md).
 import calendar
 import hashlib
 import json
-import os
 import sys
 import time
 import types
@@ -18,7 +17,8 @@ from typing import Any
 
 from ota import otadata
 from ota_tools.board import bootloader
-from ota_tools.board.flash import SECTOR, Flash
+from ota_tools.board.flash import SECTOR, Flash, PowerCut
+from ota_tools.board.nvs import Nvs
 from ota_tools.failures import Refused, Usage
 from ota_tools.partitions import Partition, Table, from_binary
 
@@ -78,9 +78,11 @@ class Settings:
 
 
 class Board:
-    """A board in a folder: `board.json`, `flash.bin`, `nvs.json`.
+    """A board, put together from its parts; `load_board` has those in a folder.
 
     Attributes:
+        name: what tells it from others; its MAC address comes of it.
+        nvs: what NVS holds.
         flash: with its list of operations.
         table: the partition table, read from flash.
         running: partition of the image that runs, None while there is no power.
@@ -91,14 +93,11 @@ class Board:
         clock_settings: Unix seconds that its clock was set to, oldest first.
     """
 
-    def __init__(self, folder: Path) -> None:
-        """Raises Usage where the folder holds no board."""
-        self.folder = folder
-        try:
-            self.settings = Settings(**json.loads((folder / "board.json").read_text()))
-            self.flash = Flash(folder / "flash.bin", self.settings.strict)
-        except FileNotFoundError as e:
-            raise Usage(f"{folder} is no board: make one with `ota board new`") from e
+    def __init__(self, name: str, settings: Settings, flash: Flash, nvs: Nvs) -> None:
+        self.name = name
+        self.settings = settings
+        self.flash = flash
+        self.nvs = nvs
         self.table: Table = from_binary(self.flash.read(TABLE_OFFSET, TABLE_SIZE))
         self.running: Partition | None = None
         self.cause = POWER_ON
@@ -106,6 +105,7 @@ class Board:
         self.messages: list[str] = []
         self.clock_ahead = 0.0
         self.clock_settings: list[float] = []
+        self._ended: BoardReset | PowerCut | None = None
 
     def boot(self, cause: int = POWER_ON) -> Partition:
         """Reset or power up: the bootloader chooses and starts an image. Raises Refused for none.
@@ -116,6 +116,7 @@ class Board:
         """
         self.cause = cause
         self.watchdog_at = None
+        self._ended = None
         if cause == POWER_ON:
             unset = self.settings.clock_unset
             self.clock_ahead = POWER_ON_TIME - time.time() if unset else 0.0
@@ -174,8 +175,14 @@ class Board:
 
         Raises OSError as the firmware does; BoardReset; flash.PowerCut.
         """
+        if self._ended:
+            raise self._ended  # whatever still runs in this process, the chip does not
         handler = getattr(self, "_do_" + op)
-        result: tuple[Any, bytes] = handler(data, *args)
+        try:
+            result: tuple[Any, bytes] = handler(data, *args)
+        except (BoardReset, PowerCut) as e:
+            self._ended = e
+            raise
         return result
 
     def _part(self, name: str) -> Partition:
@@ -267,37 +274,24 @@ class Board:
             raise _error(1)
         return None, b""
 
-    # NVS: a pair is written whole or not at all, and survives everything but an erase.
-
-    def nvs(self) -> dict[str, dict[str, Any]]:
-        """Namespace -> key -> integer, or hex digits of a blob."""
-        path = self.folder / "nvs.json"
-        loaded: dict[str, dict[str, Any]] = json.loads(path.read_text()) if path.exists() else {}
-        return loaded
-
-    def _store_nvs(self, content: dict[str, dict[str, Any]]) -> None:
-        fresh = self.folder / "nvs.json.new"
-        fresh.write_text(json.dumps(content, indent=1))
-        os.replace(fresh, self.folder / "nvs.json")
+    # NVS
 
     def _do_nvs_set(
         self, data: bytes, space: str, key: str, value: int | None
     ) -> tuple[None, bytes]:
         if self.settings.nvs_full:
             raise _error(-4357)
-        content = self.nvs()
-        content.setdefault(space, {})[key] = data.hex() if value is None else value
-        self._store_nvs(content)
+        self.nvs.set(space, key, data.hex() if value is None else value)
         return None, b""
 
     def _do_nvs_int(self, _: bytes, space: str, key: str) -> tuple[int, bytes]:
-        value = self.nvs().get(space, {}).get(key)
+        value = self.nvs.get(space, key)
         if not isinstance(value, int):
             raise _error(-4354)
         return value, b""
 
     def _do_nvs_blob(self, _: bytes, space: str, key: str, room: int) -> tuple[int, bytes]:
-        value = self.nvs().get(space, {}).get(key)
+        value = self.nvs.get(space, key)
         if not isinstance(value, str):
             raise _error(-4354)
         blob = bytes.fromhex(value)
@@ -306,11 +300,9 @@ class Board:
         return len(blob), blob
 
     def _do_nvs_erase(self, _: bytes, space: str, key: str) -> tuple[None, bytes]:
-        content = self.nvs()
-        if key not in content.get(space, {}):
+        if self.nvs.get(space, key) is None:
             raise _error(-4354)
-        del content[space][key]
-        self._store_nvs(content)
+        self.nvs.set(space, key, None)
         return None, b""
 
     # Resets and the watchdog
@@ -331,7 +323,7 @@ class Board:
 
     def _do_unique_id(self, _: bytes) -> tuple[list[int], bytes]:
         # A locally administered MAC address, of the board's place on this machine.
-        return [2, *hashlib.sha256(str(self.folder).encode()).digest()[:5]], b""
+        return [2, *hashlib.sha256(self.name.encode()).digest()[:5]], b""
 
     # The clock. machine_rtc.c of v1.25.0: the weekday is not looked at.
 
@@ -361,6 +353,16 @@ class Board:
         return None, b""
 
 
+def load_board(folder: Path) -> Board:
+    """The board in a folder: `board.json`, `flash.bin`, `nvs.json`. Raises Usage where there is none."""
+    try:
+        settings = Settings(**json.loads((folder / "board.json").read_text()))
+        flash = Flash.open(folder / "flash.bin", settings.strict)
+    except FileNotFoundError as e:
+        raise Usage(f"{folder} is no board: make one with `ota board new`") from e
+    return Board(str(folder), settings, flash, Nvs(folder / "nvs.json"))
+
+
 def create(folder: Path, table: Table, flash_size: int, settings: Settings) -> Board:
     """A new board: blank flash with its partition table, blank NVS. Raises Usage if one is there."""
     from ota_tools.partitions import to_binary
@@ -370,10 +372,10 @@ def create(folder: Path, table: Table, flash_size: int, settings: Settings) -> B
     folder.mkdir(parents=True, exist_ok=True)
     Flash.create(folder / "flash.bin", flash_size)
     (folder / "board.json").write_text(json.dumps(settings.__dict__, indent=1) + "\n")
-    flash = Flash(folder / "flash.bin")
+    flash = Flash.open(folder / "flash.bin")
     flash.load(TABLE_OFFSET, to_binary(table))
     flash.close()
-    return Board(folder)
+    return load_board(folder)
 
 
 def describe_entries(board: Board) -> list[str]:

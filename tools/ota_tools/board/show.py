@@ -15,7 +15,7 @@ def describe(board: Board) -> dict[str, Any]:
     """Slots, otadata, journal and files, for people and for `--json`."""
     chosen = bootloader.selected(bootloader.read_entries(board.flash, board.table), board.table)
     return {
-        "board": str(board.folder),
+        "board": board.name,
         "slots": [_slot(board, slot) for slot in board.table.ota_slots],
         "otadata": describe_entries(board),
         "boots": chosen.name if chosen else "nothing",
@@ -50,8 +50,8 @@ def _slot(board: Board, slot: Partition) -> str:
 
 
 def _journal(board: Board) -> str:
-    blob = board.nvs().get("ota", {}).get("journal")
-    record = journal.decode(bytes.fromhex(blob)) if blob else None
+    blob = board.nvs.get("ota", "journal")
+    record = journal.decode(bytes.fromhex(blob)) if isinstance(blob, str) else None
     if record is None:
         return "none" if not blob else "unreadable"
     outcome = journal.OUTCOMES[record.outcome]
