@@ -17,7 +17,7 @@ _PUBLIC = (
     "aio AsyncUpdater",
     "local Wire",
     "health status",
-    "memory history forget",
+    "memory history outcome forget",
     "errors OtaError SourceError ImageError SignatureError SlotError",
 )
 
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from .local import Wire as Wire
     from .memory import forget as forget
     from .memory import history as history
+    from .memory import outcome as outcome
     from .start import boot as boot
     from .trial import confirm as confirm
     from .trial import reset as reset

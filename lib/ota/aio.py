@@ -6,6 +6,7 @@ step of the TLS handshake, one signature, one erase of a sector, and the activat
 
 from asyncio import sleep_ms
 
+from .activation import activate
 from .engine import Engine
 from .manifest import Manifest
 
@@ -43,7 +44,7 @@ class AsyncUpdater(Engine):
     async def install(self, release: Manifest, progress=None) -> None:
         """As `Updater.install`, with `split`."""
         await self.download(release, progress)
-        self._select(release)
+        activate(self._port, release)
 
     async def download(self, release: Manifest, progress=None) -> None:
         """As `Updater.download`, with `split`."""

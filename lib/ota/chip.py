@@ -10,9 +10,17 @@ _OTA_0 = const(0x10)
 _OTA_LAST = const(0x1F)
 _DATA_OTA = const(0)
 
+# machine.reset_cause() on the ESP32: power-on and brown-out 1, software reset and panic 2,
+# watchdog 3, deep sleep 4, soft reset 5 (modmachine.c, seen on v1.25.0).
+POWER_ON = const(1)
+HARD = const(2)
+WATCHDOG = const(3)
+DEEP_SLEEP = const(4)
+SOFT = const(5)
+
 
 class Chip:
-    """Reads. Slots are found by type and subtype, never by label.
+    """Reads, and counts crashes. Slots are found by type and subtype, never by label.
 
     Args:
         esp32, machine: modules; by default the board's own.
@@ -54,3 +62,13 @@ class Chip:
             return self._esp32.NVS("ota").get_blob(key, buf)
         except OSError:
             return 0
+
+    def nvs_store(self, key: str, blob: bytes) -> None:
+        """Write a blob."""
+        nvs = self._esp32.NVS("ota")
+        nvs.set_blob(key, blob)
+        nvs.commit()
+
+    def reset_cause(self) -> int:
+        """`POWER_ON`, `HARD`, `WATCHDOG`, `DEEP_SLEEP` or `SOFT`."""
+        return self._machine.reset_cause()

@@ -2,26 +2,26 @@
 
 Layer 6. A step is None, or what is waited for: a `Link` or a `Pause`. Bytes go from the source through
 the slot writer into the next slot. Nothing is erased before every rule has passed, and the boot slot
-changes at one point, in `_select`.
+changes at one point, in `activation`.
 """
 
 import gc
 
 from micropython import const
 
+from .activation import activate, announce, highest, next_slot, permitted
 from .config import FILE, Config, load_config
 from .errors import OtaError, SourceError, error
 from .files import read_file
 from .http import Url
-from .journal import ACTIVATED, CANCELLED, WRITING
+from .journal import CANCELLED, WRITING
 from .jws import HEADER_LIMIT, MANIFEST, verify
 from .manifest import LIMIT, Manifest, check_limits, check_target, is_newer, parse
 from .memory import save_journal
 from .patience import EXPIRED, Patience
 from .port import Port
-from .reader import HEADER
 from .receipt import FILE as RECEIPTS
-from .receipt import Receipt, load_receipts, save_receipts
+from .receipt import load_receipts
 from .situation import Situation
 from .slot import SlotWriter
 from .transfer import Transfer, make_writer
@@ -91,8 +91,8 @@ class Engine:
             self._end()
 
     def _download(self, release: Manifest, split: bool):
-        found = self._permitted(release)
-        index, device = self._next(found)
+        found = permitted(self._port, release)
+        index, device = next_slot(found)
         if device.info()[5]:
             raise error("encrypted", "slot %d is encrypted" % index)
         check_limits(release, self._port.now(), device.info()[3])
@@ -101,14 +101,14 @@ class Engine:
         return self._fill(release, found, index, device, split)
 
     def _activate(self, release: Manifest):
-        device = self._next(self._permitted(release))[1]
+        device = next_slot(permitted(self._port, release))[1]
         writer = SlotWriter(device, release)
         try:
             writer.adopt()
             yield from writer.prove()
         except OSError as e:
             raise error("flash", "slot: %s" % e)
-        self._select(release)
+        activate(self._port, release)
 
     def _fill(self, release: Manifest, found: Situation, index: int, device, split: bool):
         journal = found.journal
@@ -117,7 +117,7 @@ class Engine:
         writer = None
 
         def on_head(head):
-            self._announce(found, release, index, head)
+            announce(self._port, found, release, head)
 
         self._begin()
         try:
@@ -255,65 +255,17 @@ class Engine:
         # Every rule that can be judged now; `reason` says what speaks against installing.
         found = Situation(self._port)
         check_target(release, self._config.product, self._config.board, self._port.chip_id())
-        newer = is_newer(release, self._highest(found), trust.sequence_floor)
+        newer = is_newer(release, highest(self._port, found), trust.sequence_floor)
         if not newer:
             self.reason = "up to date: sequence %d is confirmed" % release.sequence
         elif found.journal.is_refused(release.sha256, release.sequence):
             self.reason = "%s failed here before" % release.version
-        check_limits(release, self._port.now(), self._next(found)[1].info()[3])
+        check_limits(release, self._port.now(), next_slot(found)[1].info()[3])
         if self._port.clock_is_set() and release.created > self._port.now() + _DAY_S:
             raise error("manifest-format", "created in the future: %d" % release.created)
         release.plain()
         if not newer:
             self._tag = self._seen  # need not be sent again
-
-    def _select(self, release: Manifest) -> None:
-        found = self._unselect(self._permitted(release))
-        index, device = self._next(found)
-        head = bytearray(HEADER)
-        try:
-            device.readblocks(0, head)
-        except OSError as e:
-            raise error("flash", "slot %d: %s" % (index, e))
-        journal = found.journal
-        if journal.state != WRITING or not journal.is_about(release.sha256, release.sequence):
-            self._announce(found, release, index, bytes(head))
-        receipts = load_receipts(self._port.path(RECEIPTS))
-        receipts[index] = Receipt(
-            release.sha256, release.size, release.version, release.sequence, release.created
-        )
-        save_receipts(self._port.path(RECEIPTS), receipts)
-        self._port.select(device)
-        try:
-            after = Situation(self._port)
-            if after.selected != index:
-                raise error("not-activated", "otadata names slot %d" % after.selected)
-            journal.state = ACTIVATED
-            save_journal(self._port, journal)
-        except OtaError:
-            self._port.drop_entry(1 - found.index if found.index >= 0 else 0)
-            raise
-
-    def _unselect(self, found: Situation) -> Situation:
-        # A record that selects another slot than the running one: an install before this one.
-        if found.selected == found.running or not found.can_return():
-            return found
-        self._port.drop_entry(found.index)
-        return Situation(self._port)
-
-    def _announce(self, found: Situation, release: Manifest, index: int, head: bytes) -> None:
-        # From here on the slot holds no image that anybody may boot or return to.
-        journal = found.journal
-        found = self._unselect(found)
-        path = self._port.path(RECEIPTS)
-        receipts = load_receipts(path)
-        if receipts.pop(index, None):
-            save_receipts(path, receipts)
-        journal.start(index, release.sequence, release.sha256, head, release.version)
-        save_journal(self._port, journal)
-        spare = found.spare_record(index)
-        if spare >= 0:
-            self._port.drop_entry(spare)
 
     def _trust(self) -> Trust:
         path = self._port.path(self._config.trust)
@@ -356,25 +308,3 @@ class Engine:
 
             return FileUrl(text)
         return Url(text)
-
-    def _permitted(self, release: Manifest) -> Situation:
-        found = Situation(self._port)
-        if found.on_trial():
-            raise error("trial-running", "confirm the running image first")
-        if found.journal.is_refused(release.sha256, release.sequence):
-            raise error("refused", "%s failed here before" % release.version)
-        if not is_newer(release, self._highest(found)):
-            raise error("nothing-to-do", "sequence %d is confirmed" % release.sequence)
-        return found
-
-    def _highest(self, found: Situation) -> int:
-        # Journal and receipt keep it both: losing one opens no downgrade.
-        highest = found.journal.highest
-        receipt = load_receipts(self._port.path(RECEIPTS)).get(found.running)
-        if receipt and not found.on_trial():
-            highest = max(highest, receipt.sequence)
-        return highest
-
-    def _next(self, found: Situation) -> tuple:
-        index = (found.running + 1) % len(found.slots)
-        return index, found.slots[index]

@@ -5,7 +5,7 @@ import binascii
 from .config import FILE as CONFIG
 from .config import load_config
 from .errors import OtaError
-from .journal import OUTCOMES
+from .journal import EVENTS
 from .otadata import describe
 from .port import Port
 from .receipt import FILE, load_receipts
@@ -61,7 +61,7 @@ def status(port: "Port | None" = None) -> dict:
         "version": running.version if running else None,
         "sequence": running.sequence if running else None,
         "highest": journal.highest,
-        "outcome": OUTCOMES[journal.outcome],
+        "outcome": EVENTS[journal.outcome],
         "outcome_version": journal.version,
         "reason": journal.reason,
         "refused": [

@@ -1,6 +1,6 @@
 """What the device remembers across resets, and what each state found at boot means.
 
-Layer 1, pure: a record of 256 bytes and back, and the state table. Layout: docs/format.md section 6.
+Layer 1, pure: a record of 512 bytes and back, and the state table. Layout: docs/format.md section 6.
 """
 
 import binascii
@@ -10,7 +10,7 @@ from micropython import const
 
 from .otadata import NEW, PENDING_VERIFY, VALID
 
-SIZE = const(256)
+SIZE = const(512)
 """Bytes of a record."""
 
 # State of the attempt.
@@ -19,8 +19,9 @@ WRITING = const(1)
 ACTIVATED = const(2)
 TRIAL = const(3)
 CONFIRMING = const(4)
+LEAVING = const(5)  # the slot is confirmed, and is to be left all the same
 
-# Outcomes, and their names in status().
+# Outcomes, and other events; their names in status() and history().
 CONFIRMED = const(1)
 TEST_FAILED = const(2)
 ROLLED_BACK = const(3)
@@ -29,8 +30,11 @@ WATCHDOG = const(5)
 POWER_LOST = const(6)
 NOT_LOADED = const(7)
 CANCELLED = const(8)
+SELECTED = const(9)  # no outcome: it waits for its first boot
+KEPT_WAKING = const(10)
+CRASH_LOOP = const(11)
 
-OUTCOMES = (
+EVENTS = (
     "none",
     "confirmed",
     "self-test failed",
@@ -40,10 +44,12 @@ OUTCOMES = (
     "lost power",
     "did not load",
     "cancelled",
+    "activated",
+    "did not confirm",
+    "crash loop",
 )
 
-EVENTS = OUTCOMES + ("activated",)
-"""Names in the log; the first ones are outcomes."""
+EVENTS_KEPT = const(16)
 
 MAX_TRIES = const(3)
 """Boots that an image gets without confirming."""
@@ -51,11 +57,17 @@ MAX_TRIES = const(3)
 MAX_CRASHES = const(2)
 """Crashes and watchdog resets among them."""
 
-_FORMAT = const(1)
+MAX_WAKES = const(16)
+"""Wakes from deep sleep that a trial may last."""
+
+_FORMAT = const(2)
 _REFUSED = const(4)
-_FIELDS = "<BBBBIQQ32s16sBBBx96s24s56s"
-_REASON = const(56)
+_FIELDS = "<BBBBIQQ32s16sBBBB96s24sB55s256s"
+_REASON = const(55)
 _VERSION = const(24)
+_EVENT = "<IBBHQ"
+_EVENT_SIZE = const(16)
+_LOG_SIZE = const(256)  # EVENTS_KEPT * _EVENT_SIZE
 
 # What boot() does, by (state of the active otadata record, does it name the running slot).
 NORMAL = const(0)  # finish a half-done confirm, or note how a trial ended
@@ -105,9 +117,12 @@ class Journal:
             the image's first 16 bytes.
         tries, crashes: boots of this image that did not end in a confirm.
         resets: spent on getting a selected slot booted.
+        wakes: from deep sleep, during the trial.
         outcome, version, reason: how the last attempt ended.
-        news: an outcome that is not in the log yet, 0 for none; not part of the record.
+        untold: nobody was told of that yet.
+        news: an event that is not in the log yet, 0 for none; not part of the record.
         refused: list of (first 16 bytes of the SHA-256, sequence), newest first.
+        log: the last 16 events, 16 bytes each, newest first.
     """
 
     def __init__(self) -> None:
@@ -116,6 +131,8 @@ class Journal:
         self.refused: list = []
         self.outcome = 0
         self.news = 0
+        self.untold = False
+        self.log = bytes(_LOG_SIZE)
         self.version = ""
         self.reason = ""
         self.clear_attempt()
@@ -126,6 +143,7 @@ class Journal:
         self.tries = 0
         self.crashes = 0
         self.resets = 0
+        self.wakes = 0
         self.slot = 0
         self.sequence = 0
         self.digest = bytes(32)
@@ -154,7 +172,9 @@ class Journal:
             self.crashes = 0
         self.state = WRITING
         self.resets = 0
+        self.wakes = 0
         self.outcome = 0
+        self.untold = False
         self.reason = ""
         self.slot, self.sequence, self.digest = slot, sequence, digest
         self.head, self.version = head, version
@@ -163,8 +183,25 @@ class Journal:
         """Keep how the attempt ended."""
         self.outcome = outcome
         self.news = outcome
+        self.untold = True
         self.reason = reason
         self.state = NONE
+
+    def note(self, time: int) -> None:
+        """Put the news into the log. `time`: Unix seconds."""
+        if self.news:
+            event = struct.pack(_EVENT, time, self.news, self.slot, 0, self.sequence)
+            self.log = (event + self.log)[:_LOG_SIZE]
+            self.news = 0
+
+    def events(self) -> list:
+        """The log as a list of (time, event, slot, sequence), newest first."""
+        found = []
+        for offset in range(0, _LOG_SIZE, _EVENT_SIZE):
+            time, event, slot, _, sequence = struct.unpack_from(_EVENT, self.log, offset)
+            if event:
+                found.append((time, event, slot, sequence))
+        return found
 
 
 def encode(journal: Journal) -> bytes:
@@ -184,9 +221,12 @@ def encode(journal: Journal) -> bytes:
         journal.slot,
         journal.outcome,
         journal.resets,
+        journal.wakes,
         ring,
         _fit(journal.version, _VERSION),
+        journal.untold,
         _fit(journal.reason, _REASON),
+        journal.log,
     )
     return body + struct.pack("<I", binascii.crc32(body))
 
@@ -204,18 +244,20 @@ def decode(record) -> "Journal | None":
     journal = Journal()
     journal.state, journal.tries, journal.crashes, journal.generation = fields[1:5]
     journal.highest, journal.sequence, journal.digest, journal.head = fields[5:9]
-    journal.slot, journal.outcome, journal.resets, ring = fields[9:13]
+    journal.slot, journal.outcome, journal.resets, journal.wakes, ring = fields[9:14]
     # A later library may know more of these; the rest is worth keeping.
-    if journal.state > CONFIRMING:
+    if journal.state > LEAVING:
         journal.state = NONE
-    if journal.outcome >= len(OUTCOMES):
+    if journal.outcome >= len(EVENTS):
         journal.outcome = 0
     for offset in range(0, len(ring), 24):
         digest, sequence = struct.unpack_from("<16sQ", ring, offset)
         if sequence:
             journal.refused.append((digest, sequence))
-    journal.version = _text(fields[13])
-    journal.reason = _text(fields[14])
+    journal.version = _text(fields[14])
+    journal.untold = fields[15] == 1
+    journal.reason = _text(fields[16])
+    journal.log = fields[17]
     return journal
 
 

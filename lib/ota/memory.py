@@ -1,51 +1,28 @@
-"""What the device remembers in NVS: the journal, and the last events for people.
+"""What the device remembers in NVS: the journal, with the last events for people in it.
 
 Layer 3. One function writes the journal; whoever changed it calls that.
 """
 
 import binascii
-import struct
 
-from micropython import const
-
-from .errors import OtaError
-from .journal import ACTIVATED, EVENTS, SIZE, Journal, decode, encode
+from .journal import EVENTS, SIZE, Journal, decode, encode
 from .port import Port
 
-EVENTS_KEPT = const(16)
-
 _JOURNAL = "journal"
-_LOG = "log"
-_EVENT = "<IBBHQ"
-_EVENT_SIZE = const(16)
-_LOG_SIZE = const(260)  # EVENTS_KEPT * _EVENT_SIZE, and a CRC-32
+_UNTOLD = "untold"
 
 
-def load_journal(port: Port) -> "Journal | None":
+def load_journal(port: Port, key: str = _JOURNAL) -> "Journal | None":
     """The journal, None where there is none that can be read."""
     record = bytearray(SIZE)
-    return decode(record) if port.nvs_read(_JOURNAL, record) == SIZE else None
+    return decode(record) if port.nvs_read(key, record) == SIZE else None
 
 
 def save_journal(port: Port, journal: Journal) -> None:
-    """Write the journal as the next generation; an outcome or an activation goes into the log, too.
-
-    Raises SlotError `nvs` where the journal cannot be written. The log is for people: what goes wrong
-    there is passed over.
-    """
+    """Write the journal as the next generation, with its news in the log. Raises SlotError `nvs`."""
     journal.generation += 1
+    journal.note(max(port.now(), 0))
     port.nvs_write(_JOURNAL, encode(journal))
-    event = EVENTS.index("activated") if journal.state == ACTIVATED else journal.news
-    journal.news = 0
-    if event:
-        fields = (max(port.now(), 0), event, journal.slot, 0, journal.sequence)
-        events = struct.pack(_EVENT, *fields) + _load_log(port)
-        body = events[: EVENTS_KEPT * _EVENT_SIZE]
-        body += bytes(EVENTS_KEPT * _EVENT_SIZE - len(body))
-        try:
-            port.nvs_write(_LOG, body + struct.pack("<I", binascii.crc32(body)))
-        except OtaError:
-            pass
 
 
 def history(port: "Port | None" = None) -> list:
@@ -54,14 +31,64 @@ def history(port: "Port | None" = None) -> list:
     Returns: list of dicts with time (Unix seconds by the clock of that moment), event (a name as in
     `status()["outcome"]`, or "activated"), slot, sequence.
     """
-    log = _load_log(port or Port())
-    events = []
-    for offset in range(0, len(log), _EVENT_SIZE):
-        time, event, slot, _, sequence = struct.unpack_from(_EVENT, log, offset)
-        if event:
-            name = EVENTS[event] if event < len(EVENTS) else str(event)
-            events.append({"time": time, "event": name, "slot": slot, "sequence": sequence})
-    return events
+    journal = load_journal(port or Port())
+    found = []
+    for time, event, slot, sequence in journal.events() if journal else ():
+        name = EVENTS[event] if event < len(EVENTS) else str(event)
+        found.append({"time": time, "event": name, "slot": slot, "sequence": sequence})
+    return found
+
+
+def outcome(port: "Port | None" = None) -> "dict | None":
+    """How the last attempt ended, told once: None until the next one has ended.
+
+    Where `/ota.json` has a `report_url` the server is told in this way, and this is not needed.
+
+    Returns: dict with outcome (a name as in `status()["outcome"]`), reason, version, sequence, sha256.
+    Raises SlotError `nvs`.
+    """
+    port = port or Port()
+    found = untold(port)
+    if not found:
+        return None
+    told(port)
+    return about(found)
+
+
+def untold(port: Port) -> "Journal | None":
+    """The oldest outcome that nobody was told of, as the journal that it stood in."""
+    for key in (_UNTOLD, _JOURNAL):
+        journal = load_journal(port, key)
+        if journal and journal.untold:
+            return journal
+    return None
+
+
+def told(port: Port) -> None:
+    """What `untold` gives was told: not again. Raises SlotError `nvs`."""
+    for key in (_UNTOLD, _JOURNAL):
+        journal = load_journal(port, key)
+        if journal and journal.untold:
+            journal.untold = False
+            port.nvs_write(key, encode(journal))
+            return
+
+
+def keep_untold(port: Port, journal: Journal) -> None:
+    """An attempt begins: what the last one came to is kept where nobody was told. Raises SlotError `nvs`."""
+    if journal.untold:
+        port.nvs_write(_UNTOLD, encode(journal))
+
+
+def about(journal: Journal) -> dict:
+    """The outcome in a journal, for people and servers; see `outcome`."""
+    return {
+        "outcome": EVENTS[journal.outcome],
+        "reason": journal.reason,
+        "version": journal.version,
+        "sequence": journal.sequence,
+        "sha256": binascii.hexlify(journal.digest).decode(),
+    }
 
 
 def forget(digest: str, port: "Port | None" = None) -> bool:
@@ -86,11 +113,3 @@ def forget(digest: str, port: "Port | None" = None) -> bool:
         journal.crashes = 0
     save_journal(port, journal)
     return True
-
-
-def _load_log(port: Port) -> bytes:
-    record = bytearray(_LOG_SIZE)
-    if port.nvs_read(_LOG, record) != _LOG_SIZE:
-        return b""
-    body = bytes(record[: _LOG_SIZE - 4])
-    return body if struct.pack("<I", binascii.crc32(body)) == record[_LOG_SIZE - 4 :] else b""

@@ -31,7 +31,7 @@ STATE_NAMES = ("NEW", "PENDING_VERIFY", "VALID", "INVALID", "ABORTED")
 
 _EMPTY = const(0xFFFFFFFF)
 CRC_OFFSET = const(28)
-_STATE_OFFSET = const(24)
+STATE_OFFSET = const(24)
 
 
 def seq_crc(seq: int) -> int:
@@ -51,7 +51,7 @@ def seq_of(entry) -> int:
 
 def state_of(entry) -> int:
     """The state field of a record, whether it is valid or not."""
-    return struct.unpack_from("<I", entry, _STATE_OFFSET)[0]
+    return struct.unpack_from("<I", entry, STATE_OFFSET)[0]
 
 
 def is_invalid(entry) -> bool:

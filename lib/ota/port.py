@@ -14,21 +14,14 @@ from micropython import const
 from .chip import Chip
 from .dates import build_date
 from .errors import error
-from .otadata import CRC_OFFSET, ENTRY_SIZE
+from .otadata import CRC_OFFSET, ENTRY_SIZE, NEW, STATE_OFFSET, active, encode, next_seq
 
 _FREE_BLOCKS = const(4)  # a small file, its replacement, and littlefs' own two
 _EPOCH_2000 = const(946684800)  # Unix time of MicroPython's epoch on the ESP32
 _DAY_S = const(86400)
+_ERASE = const(6)  # ioctl of a block device: erase one block
 _DATE = const(128)  # of the build: header 24, segment header 8, in the descriptor 96
 _PARKED_MS = const(1000000000)  # 11 days; the task watchdog's counter allows little more
-
-# machine.reset_cause() on the ESP32: power-on and brown-out 1, software reset and panic 2,
-# watchdog 3, deep sleep 4, soft reset 5 (modmachine.c, seen on v1.25.0).
-POWER_ON = const(1)
-HARD = const(2)
-WATCHDOG = const(3)
-DEEP_SLEEP = const(4)
-SOFT = const(5)
 
 
 class Port(Chip):
@@ -84,15 +77,30 @@ class Port(Chip):
         except OSError as e:
             raise error("flash", "otadata: %s" % e)
 
-    def select(self, part) -> None:
-        """Let the bootloader take this slot next. ESP-IDF checks the whole image first.
+    def select(self, slot: int, state: int = NEW) -> None:
+        """Let the bootloader take this slot next, by a record in place of the one that does not decide.
 
-        Raises ImageError `not-bootable`.
+        Erased, then state and crc, seq last: a cut leaves a record that is not valid, or the whole
+        one. `Partition.set_boot` programs all at once and can leave one that boots without the
+        bootloader's watch (docs/adr/0005). The image is not looked at: whoever calls this has proven it.
+
+        Args:
+            state: `NEW`: on trial; `VALID`: an image that is confirmed.
+        Raises SlotError `no-slots`, `no-otadata`, `flash`, `not-activated`.
         """
+        entries = self.otadata()
+        slots = len(self.slots())
+        index = 1 if active(entries) == 0 else 0
+        record = encode(next_seq(entries, slot, slots), state)
+        part = self._otadata()
         try:
-            part.set_boot()
+            part.ioctl(_ERASE, index)
+            part.writeblocks(index, record[STATE_OFFSET:], STATE_OFFSET)
+            part.writeblocks(index, record[:4], 0)
         except OSError as e:
-            raise error("not-bootable", "set_boot: %s" % e)
+            raise error("flash", "otadata: %s" % e)
+        if self.otadata()[index] != record or active(self.otadata()) != index:
+            raise error("not-activated", "the record of slot %d does not read back" % slot)
 
     def mark_valid(self) -> None:
         """Make the *active* record VALID. The caller has checked that it names the running slot."""
@@ -107,16 +115,19 @@ class Port(Chip):
             raise error("no-otadata", "no otadata in the partition table")
         return found[0]
 
+    def has_factory(self) -> bool:
+        """Is there a factory image, which boots where no record is valid?"""
+        partition = self._esp32.Partition
+        return bool(partition.find(partition.TYPE_APP, subtype=0))
+
     # What outlives a reset
 
     def nvs_write(self, key: str, blob: bytes) -> None:
         """Write a blob and read it back. Raises SlotError `nvs`."""
         back = bytearray(len(blob))
         try:
-            nvs = self._esp32.NVS("ota")
-            nvs.set_blob(key, blob)
-            nvs.commit()
-            same = nvs.get_blob(key, back) == len(blob) and back == blob
+            self.nvs_store(key, blob)
+            same = self.nvs_read(key, back) == len(blob) and back == blob
         except OSError as e:
             raise error("nvs", "%s: %s" % (key, e))
         if not same:
@@ -199,10 +210,6 @@ class Port(Chip):
     def park_watchdog(self) -> None:
         """Put the watchdog off for days: once started it cannot be stopped."""
         self._machine.WDT(timeout=_PARKED_MS)
-
-    def reset_cause(self) -> int:
-        """`POWER_ON`, `HARD`, `WATCHDOG`, `DEEP_SLEEP` or `SOFT`."""
-        return self._machine.reset_cause()
 
     def reset(self) -> None:
         """A hard reset: the only one that loads another image. Does not return on a board."""

@@ -4,6 +4,7 @@ Layer 3. A receipt claims nothing by itself; whoever relies on it hashes the slo
 """
 
 import binascii
+import hashlib
 import json
 
 from micropython import const
@@ -46,6 +47,17 @@ def load_receipts(path: str) -> dict:
         return {int(slot): _receipt(entry) for slot, entry in slots if slot == str(int(slot))}
     except (OtaError, Malformed, ValueError):
         return {}
+
+
+def holds(device, receipt: Receipt) -> bool:
+    """Is the image in a slot the one of its receipt? Hashes it; OSError comes through."""
+    sha = hashlib.sha256()
+    buf = bytearray(4096)
+    view = memoryview(buf)
+    for at in range(0, receipt.size, 4096):
+        device.readblocks(at // 4096, buf)
+        sha.update(view[: min(4096, receipt.size - at)])
+    return sha.digest() == receipt.sha256
 
 
 def encode(receipts: dict) -> bytes:

@@ -4,7 +4,17 @@ Layer 5. Reads, changes nothing; made anew by everybody who needs it, so that no
 picture.
 """
 
-from .journal import NO_RECORD, NONE, ON_TRIAL, SOFT_TRIAL, TORN, Journal, action
+from .journal import (
+    LEAVING,
+    NO_RECORD,
+    NONE,
+    ON_TRIAL,
+    REPAIR,
+    SOFT_TRIAL,
+    TORN,
+    Journal,
+    action,
+)
 from .memory import load_journal
 from .otadata import ABORTED, active, is_valid, slot_of, state_of
 from .port import Port
@@ -23,12 +33,14 @@ class Situation:
         action: from `journal.STATE_TABLE`.
         journal: the record, or defaults.
         remembered: the record could be read.
+        has_factory: there is an image beside the slots.
     """
 
     def __init__(self, port: Port) -> None:
         """Raises SlotError `no-slots`, `no-otadata`, `flash`."""
         self.slots = port.slots()
         self.running = port.running()
+        self.has_factory = port.has_factory()
         self.entries = port.otadata()
         self.index = active(self.entries)
         self.state = NO_RECORD
@@ -43,17 +55,25 @@ class Situation:
 
     def on_trial(self) -> bool:
         """Is the running image unconfirmed?"""
-        if self.action == TORN:
+        if self.action in (TORN, REPAIR):
             journal = self.journal
-            return journal.slot == self.running and journal.state != NONE
+            return journal.slot == self.running and journal.state not in (NONE, LEAVING)
         return self.action in (ON_TRIAL, SOFT_TRIAL)
 
     def can_return(self) -> bool:
-        """Would the bootloader take another slot, were the active record dropped?"""
+        """Would the bootloader take another image, were the active record dropped?"""
         if self.index < 0:
             return False
         other = self.entries[1 - self.index]
-        return is_valid(other) and slot_of(other, len(self.slots)) != self.selected
+        if is_valid(other):
+            return slot_of(other, len(self.slots)) != self.selected
+        return self.has_factory
+
+    def may_return_to(self, slot: int) -> bool:
+        """Is it the slot that `can_return` is about, or is that about none?"""
+        other = self.entries[1 - self.index]
+        named = self.index >= 0 and is_valid(other)
+        return not named or slot_of(other, len(self.slots)) == slot
 
     def spare_record(self, slot: int) -> int:
         """Index of a valid record that names `slot` and does not decide, -1 for none."""

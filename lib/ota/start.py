@@ -8,37 +8,43 @@ import sys
 
 from micropython import const
 
-from .chip import Chip
+from .chip import HARD, WATCHDOG, Chip
 from .otadata import ENTRY_SIZE, VALID, active, slot_of, state_of
 
 _STATE = const(1)  # where the journal's record has its state
 _ACTIVATED = const(2)  # from this state on a boot has something to do
-_RECORD = const(256)
+_RECORD = const(512)
 
 
-def boot(window_s: int = 0, port=None) -> None:
+def boot(window_s: int = 0, crashes: int = 8, within_s: int = 600, port=None) -> None:
     """What boot.py calls first: finish, note or start whatever the last reset left.
 
-    On a trial it starts the watchdog for the whole time that the image has to confirm itself. Never
-    raises: a failure is kept for `ota.status()`, and counts as "nothing known", never as confirmed.
-    On a confirmed image it leaves only the package itself in memory.
+    On a trial it starts the watchdog for the whole time that the image has to confirm itself. A
+    confirmed image that crashes again and again is left for the one in the other slot, once, where
+    that is what its receipt says. Never raises: a failure is kept for `ota.status()`, and counts as
+    "nothing known", never as confirmed. On a confirmed image it leaves only the package itself in
+    memory.
 
     Args:
         window_s: seconds until the watchdog ends the trial; by default `trial_window_s` of
             /ota.json, 300 where that says nothing.
+        crashes: resets by a crash, the watchdog or `machine.reset()` that are too many; 0: never.
+        within_s: seconds in which they come.
         port: for tests; the board itself by default.
     """
     try:
-        settled = is_settled(port or Chip())
+        chip = port or Chip()
+        settled = is_settled(chip)
     except Exception:
         settled = False  # the trial will find it again, and keep it
     try:
-        if settled:
+        looping = settled and crashes > 0 and _is_looping(chip, crashes, within_s)
+        if settled and not looping:
             _unload()
         else:
             from .trial import take_up
 
-            take_up(window_s, port)
+            take_up(window_s, port, "%d resets in %d s" % (crashes, within_s) if looping else "")
     except Exception as e:
         print("ota: boot: %s %s" % (type(e).__name__, e))
 
@@ -47,10 +53,7 @@ def is_settled(chip: Chip) -> bool:
     """Is there nothing to do? True only where the active record is VALID and names the running
     slot, and the journal is not in the middle of anything; whatever is unclear is False.
     """
-    part = chip.find_otadata()[0]
-    entries = (bytearray(ENTRY_SIZE), bytearray(ENTRY_SIZE))
-    for index in range(2):
-        part.readblocks(index, entries[index])
+    entries = _entries(chip)
     index = active(entries)
     if index < 0 or state_of(entries[index]) != VALID:
         return False
@@ -60,10 +63,26 @@ def is_settled(chip: Chip) -> bool:
     return not chip.nvs_read("journal", record) or record[_STATE] < _ACTIVATED
 
 
+def _entries(chip: Chip) -> tuple:
+    part = chip.find_otadata()[0]
+    entries = (bytearray(ENTRY_SIZE), bytearray(ENTRY_SIZE))
+    for index in range(2):
+        part.readblocks(index, entries[index])
+    return entries
+
+
+def _is_looping(chip: Chip, crashes: int, within_s: int) -> bool:
+    if chip.reset_cause() not in (HARD, WATCHDOG):
+        return False
+    from .guard import is_crash_loop
+
+    return is_crash_loop(chip, _entries(chip), len(chip.find_slots()), crashes, within_s)
+
+
 def _unload() -> None:
     # Unless somebody else uses the library already.
     if "ota.start" in sys.modules and "ota.port" not in sys.modules:
         package = sys.modules["ota"]
-        for name in ("start", "chip", "otadata"):
-            del sys.modules["ota." + name]
-            delattr(package, name)
+        for name in ("start", "guard", "chip", "otadata"):
+            if sys.modules.pop("ota." + name, None):
+                delattr(package, name)

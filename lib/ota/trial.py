@@ -6,15 +6,22 @@ kept in variables, so boot.py and main.py see the same.
 
 from micropython import const
 
+from .chip import DEEP_SLEEP, HARD, SOFT
+from .chip import WATCHDOG as WATCHDOG_RESET
 from .errors import OtaError, SourceError, error
 from .journal import (
     ACTIVATED,
+    CANCELLED,
     CONFIRMED,
     CONFIRMING,
+    CRASH_LOOP,
     CRASHED,
     DROP,
+    KEPT_WAKING,
+    LEAVING,
     MAX_CRASHES,
     MAX_TRIES,
+    MAX_WAKES,
     NONE,
     NORMAL,
     NOT_LOADABLE,
@@ -30,9 +37,9 @@ from .journal import (
     Journal,
 )
 from .memory import save_journal
-from .otadata import VALID, slot_of
-from .port import DEEP_SLEEP, HARD, SOFT, Port
-from .port import WATCHDOG as WATCHDOG_RESET
+from .otadata import VALID
+from .port import Port
+from .receipt import FILE, holds, load_receipts
 from .situation import Situation
 
 _WINDOW_S = const(300)
@@ -41,11 +48,17 @@ fault = ""
 """What kept `ota.boot()` from doing its work since power-on; "" when nothing did."""
 
 
-def take_up(window_s: int = 0, port: "Port | None" = None) -> None:
-    """What `ota.boot()` does where a start is not an ordinary one. Arguments as there; never raises."""
+def take_up(window_s: int = 0, port: "Port | None" = None, looping: str = "") -> None:
+    """What `ota.boot()` does where a start is not an ordinary one. Arguments as there; never raises.
+
+    `looping`: the running image crashes again and again; how often.
+    """
     global fault
     try:
-        _take_up(port or Port(), window_s)
+        if looping:
+            _leave(port or Port(), CRASH_LOOP, looping, True)
+        else:
+            _take_up(port or Port(), window_s)
     except Exception as e:
         fault = "%s %s" % (type(e).__name__, e)
 
@@ -102,10 +115,19 @@ def rollback(reason: str = "", port: "Port | None" = None) -> None:
     """Return to the image in the other slot. Resets the board.
 
     The running image is refused from then on, if its receipt or the journal says what it is. Needs no
-    network. Raises SlotError `no-rollback` where the bootloader would not take the other slot, or
-    where that holds no sound image; `nvs`, `flash`.
+    network. Where another image waits for its first boot, that is called off instead, without a reset.
+
+    Raises SlotError `no-rollback` where the other slot does not hold the image of its receipt; `nvs`,
+    `flash`.
     """
-    _leave(port or Port(), ROLLED_BACK, reason or "on request", True)
+    port = port or Port()
+    found = Situation(port)
+    if found.action == RESET and found.can_return():
+        port.drop_entry(found.index)
+        found.journal.end(CANCELLED, reason or "on request")
+        save_journal(port, found.journal)
+    else:
+        _leave(port, ROLLED_BACK, reason or "on request", True)
 
 
 def reset(port: "Port | None" = None) -> None:
@@ -137,24 +159,9 @@ def _take_up(port: Port, window_s: int) -> None:
         port.drop_entry(found.index)
     elif found.action == DROP:
         port.drop_entry(found.index)
-    elif found.action == REPAIR and found.journal.resets == 0:
-        _repair(port, found)
-
-
-def _repair(port: Port, found: Situation) -> None:
-    journal = found.journal
-    if journal.slot == found.running and journal.state in (ACTIVATED, TRIAL):
-        _note_failure(port, journal)  # it never confirmed itself: it goes on trial again
-        journal.state = TRIAL
-    else:
-        # The next boot finds PENDING, and CONFIRMING in the journal: it marks the image valid.
-        journal.clear_attempt()
-        journal.slot = found.running
-        journal.state = CONFIRMING
-    journal.resets = 1
-    save_journal(port, journal)
-    port.select(found.slots[found.running])
-    port.reset()
+    elif found.action == REPAIR:
+        port.select(found.running, VALID)
+        _settle(port, Situation(port))
 
 
 def _settle(port: Port, found: Situation) -> None:
@@ -162,11 +169,19 @@ def _settle(port: Port, found: Situation) -> None:
     if journal.state < ACTIVATED:
         return
     if journal.slot == found.running:
-        _close_confirm(port, journal)
+        if journal.state == LEAVING:
+            _go_back(port, found)  # leaving it was cut short
+            journal.state = NONE
+            save_journal(port, journal)
+        else:
+            _close_confirm(port, journal)
     elif journal.state == CONFIRMING:
         # Power was lost inside mark-valid, which took the record with it: no fault of the image.
-        port.select(found.slots[journal.slot])
+        port.select(journal.slot)
         port.reset()
+    elif journal.state == LEAVING:
+        journal.state = NONE
+        save_journal(port, journal)
     else:
         if journal.state == TRIAL or found.was_aborted(journal.slot):
             _note_failure(port, journal)
@@ -181,19 +196,22 @@ def _begin_trial(port: Port, found: Situation, window_s: int) -> None:
     if mine and journal.state == CONFIRMING:
         _finish_confirm(port, journal)
         return
-    if mine and found.can_return() and journal.is_refused(journal.digest, journal.sequence):
-        port.drop_entry(found.index)  # leaving it was cut short
-        port.reset()
-        return
+    if mine and journal.is_refused(journal.digest, journal.sequence):
+        _go_back(port, found)  # leaving it was cut short
     cause = port.reset_cause()
     if mine and journal.state == TRIAL:
-        if found.action != ON_TRIAL and cause not in (SOFT, DEEP_SLEEP) and found.can_return():
+        if found.action != ON_TRIAL and cause not in (SOFT, DEEP_SLEEP):
             # No bootloader ends this trial; one reset without a confirm does.
             _note_failure(port, journal)
             save_journal(port, journal)
-            port.drop_entry(found.index)
-            port.reset()
-            return
+            _go_back(port, found)
+            journal.state = TRIAL  # there is no other image: it may still confirm itself
+        elif cause == DEEP_SLEEP:
+            journal.wakes += 1
+            if journal.wakes > MAX_WAKES:
+                _leave(port, KEPT_WAKING, "%d wakes without a confirm" % MAX_WAKES, False)
+                return
+            save_journal(port, journal)
     if cause != SOFT:
         window_s = window_s or _window(port)
         port.watchdog(window_s)
@@ -240,7 +258,11 @@ def _note_not_loaded(port: Port, found: Situation) -> None:
 
 
 def _finish_confirm(port: Port, journal: Journal) -> None:
-    port.mark_valid()
+    found = Situation(port)
+    if found.index < 0:
+        port.select(found.running, VALID)
+    else:
+        port.mark_valid()
     found = Situation(port)
     if found.state != VALID or found.selected != found.running:
         raise error("not-confirmed", "not VALID after the mark")
@@ -262,39 +284,54 @@ def _close_confirm(port: Port, journal: Journal) -> None:
 def _leave(port: Port, outcome: int, reason: str, final: bool) -> None:
     found = Situation(port)
     journal = found.journal
-    if found.action != ON_TRIAL and not found.can_return():
-        raise error("no-rollback", "the other slot would not be taken")
-    if not found.on_trial():
+    on_trial = found.on_trial()
+    if not on_trial:
         _adopt_running(port, found)
+    elif found.action != ON_TRIAL and not found.can_return() and _other(port, found) < 0:
+        raise error("no-rollback", "there is no other image")
     journal.tries += 1
     if final or journal.tries >= MAX_TRIES:
         journal.refuse(journal.digest, journal.sequence)
     journal.end(outcome, reason)
+    if not on_trial:
+        journal.state = LEAVING  # no trial would lead out of it after a cut
     save_journal(port, journal)
+    _go_back(port, found)
+    port.reset()  # the bootloader knows what to do, or there is nothing else to run
+
+
+def _go_back(port: Port, found: Situation) -> None:
+    # Into the other image, where there is one: does not return then.
     if found.can_return():
         port.drop_entry(found.index)
+    else:
+        other = _other(port, found)
+        if other < 0:
+            return
+        port.select(other, VALID)
     port.reset()
 
 
+def _other(port: Port, found: Situation) -> int:
+    # Another slot that holds the image of its receipt, -1 for none.
+    receipts = load_receipts(port.path(FILE))
+    for slot in receipts:
+        if slot != found.running and slot < len(found.slots) and found.may_return_to(slot):
+            try:
+                if holds(found.slots[slot], receipts[slot]):
+                    return slot
+            except OSError:
+                pass
+    return -1
+
+
 def _adopt_running(port: Port, found: Situation) -> None:
-    # By hand, long after the trial: look at the other image first, and name the one that is left.
-    from .image import verify
-    from .receipt import FILE, load_receipts
-
-    slot = found.slots[slot_of(found.entries[1 - found.index], len(found.slots))]
-    buf = bytearray(1024)
-
-    def read(offset, n):
-        view = memoryview(buf)[:n]
-        slot.readblocks(offset // 4096, view, offset % 4096)
-        return view
-
-    try:
-        verify(read, slot.info()[3])
-    except (OtaError, OSError) as e:
-        raise error("no-rollback", "the other slot: %s" % e)
+    # Long after the trial: look at the other image first, and name the one that is left.
+    if _other(port, found) < 0:
+        raise error("no-rollback", "no other slot holds the image of its receipt")
     journal = found.journal
     journal.clear_attempt()
+    journal.slot = found.running
     receipt = load_receipts(port.path(FILE)).get(found.running)
     if receipt:
         journal.digest = receipt.sha256

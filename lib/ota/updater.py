@@ -3,6 +3,7 @@
 Layer 7, over `engine`; `aio` has the same calls for asyncio.
 """
 
+from .activation import activate
 from .engine import Engine
 from .manifest import Manifest
 
@@ -51,7 +52,7 @@ class Updater(Engine):
     def install(self, release: Manifest, progress=None, feed=None, split=False) -> None:
         """`download`, then `activate`: at the next reset the new image is on trial."""
         self.download(release, progress, feed, split)
-        self._select(release)
+        activate(self._port, release)
 
     def download(self, release: Manifest, progress=None, feed=None, split=False) -> None:
         """Bring a release into the next slot and prove it there. The boot slot stays.

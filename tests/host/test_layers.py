@@ -14,8 +14,8 @@ ORDER = [
     ["reader", "slot", "wide"],
     ["chip", "port", "files", "config", "receipt", "memory"],
     ["http", "patience", "pins", "net", "source", "clock", "local"],
-    ["situation", "trial", "start"],
-    ["transfer", "engine", "health"],
+    ["situation", "trial", "guard", "start"],
+    ["activation", "transfer", "engine", "health"],
     ["updater", "aio"],
     ["__init__"],
 ]

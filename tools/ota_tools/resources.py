@@ -6,6 +6,7 @@ files that are edited there; a wheel carries copies of them in `ota_tools/data`.
 
 import importlib.util
 from pathlib import Path
+from typing import Any
 
 from ota_tools.failures import MissingTool
 
@@ -36,3 +37,12 @@ def library_dir() -> Path:
     if spec is None or spec.origin is None:
         raise MissingTool("the package ota is not installed: pip install esp32-ota")
     return Path(spec.origin).parent
+
+
+def load_script(path: Path) -> Any:
+    """A script for the VM that runs here, too, as a module."""
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

@@ -4,7 +4,6 @@ The library runs under CPython against the board's model, which lists every eras
 its data-sheet duration (ota_tools.board.flash). Nothing here is a measured time.
 """
 
-import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +18,7 @@ from ota_tools.bench.vm import SCRIPTS
 from ota_tools.board.flash import SECTOR, Operation
 from ota_tools.board.model import Settings, create
 from ota_tools.partitions import parse_csv
+from ota_tools.resources import load_script
 
 READ_MS_PER_SECTOR = 1.0
 """performance.md section 1: reading 4 KiB costs about 1 ms; shown beside, not in the goal."""
@@ -91,7 +91,7 @@ def _download(bench: Bench, held: str, largest: int) -> Flashed:
         modules = board.modules()
         port = Port(modules["esp32"], modules["machine"], str(bench.workshop.root(1)))
         # From the published folder: the network is not what is looked at.
-        network = _wire().Files(str(published.folder))
+        network = load_script(SCRIPTS / "wire.py").Files(str(published.folder))
         updater = Updater(load_config(port.path("/ota.json")), port, network)
         release = updater.check()
         assert release is not None
@@ -106,15 +106,6 @@ def _download(bench: Bench, held: str, largest: int) -> Flashed:
         return Flashed(inside, reads[0] // SECTOR)
     finally:
         board.close()
-
-
-def _wire() -> Any:
-    # A script of the VM that runs here, too.
-    spec = importlib.util.spec_from_file_location("wire", SCRIPTS / "wire.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def near(image: bytes) -> bytes:

@@ -31,12 +31,27 @@ def make_image(modules: dict[str, bytes], size: int, seed: str) -> bytes:
     data = _descriptor() + make_romfs(modules)
     data += bytes(-len(data) % 4)
     filler = random.Random(seed).randbytes(max(4, (size - len(data)) // 4 * 4))  # noqa: S311
+    return _save(
+        [
+            ELFSection(b".flash.rodata", _DROM, data, 0),
+            ELFSection(b".flash.text", _IROM, filler, 0),
+        ]
+    )
+
+
+def make_small_image(size: int, seed: str) -> bytes:
+    """An app image of exactly `size` bytes, a multiple of 16 from 400 on, in one segment: nothing in
+    it runs. Two segments would lie 64 KiB apart.
+    """
+    # header 24, its segment's 8, padding with the checksum 16, SHA-256 32
+    filler = random.Random(seed).randbytes(size - 80 - DESCRIPTOR_SIZE)  # noqa: S311
+    return _save([ELFSection(b".flash.rodata", _DROM, _descriptor() + filler, 0)])
+
+
+def _save(segments: list[ELFSection]) -> bytes:
     app = ESP32FirmwareImage()
     app.entrypoint = _IROM
-    app.segments = [
-        ELFSection(b".flash.rodata", _DROM, data, 0),
-        ELFSection(b".flash.text", _IROM, filler, 0),
-    ]
+    app.segments = segments
     with TemporaryDirectory() as folder:
         path = Path(folder) / "app.bin"
         app.save(str(path))

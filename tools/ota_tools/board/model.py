@@ -6,6 +6,7 @@ firmware, call by call (docs/board.md).
 """
 
 import calendar
+import functools
 import hashlib
 import json
 import sys
@@ -152,9 +153,8 @@ class Board:
         sys.modules["link"] = link
         try:
             for name in ("esp32", "machine"):
-                source = Path(__file__).parent / "vm" / f"{name}.py"
                 module = types.ModuleType(name)
-                exec(compile(source.read_text(), str(source), "exec"), module.__dict__)  # noqa: S102
+                exec(_stub(name), module.__dict__)  # noqa: S102
                 made[name] = module
         finally:
             del sys.modules["link"]
@@ -381,6 +381,12 @@ def create(folder: Path, table: Table, flash_size: int, settings: Settings) -> B
 def describe_entries(board: Board) -> list[str]:
     """Both otadata records for people."""
     return [otadata.describe(entry) for entry in board.entries()]
+
+
+@functools.cache
+def _stub(name: str) -> types.CodeType:
+    source = Path(__file__).parent / "vm" / f"{name}.py"
+    return compile(source.read_text(), str(source), "exec")
 
 
 def _bounds(part: Partition, offset: int, size: int) -> None:

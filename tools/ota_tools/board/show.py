@@ -54,6 +54,6 @@ def _journal(board: Board) -> str:
     record = journal.decode(bytes.fromhex(blob)) if isinstance(blob, str) else None
     if record is None:
         return "none" if not blob else "unreadable"
-    outcome = journal.OUTCOMES[record.outcome]
+    outcome = journal.EVENTS[record.outcome]
     text = f"highest sequence {record.highest}, last outcome: {outcome} {record.version}"
     return f"{text} ({record.reason})" if record.reason else text

@@ -1,0 +1,108 @@
+"""What may be installed, and the points at which otadata, receipts and journal change for it.
+
+Layer 6. The order of what is written here decides what a power cut leaves: docs/format.md section 8.
+"""
+
+from .errors import OtaError, error
+from .journal import ACTIVATED, SELECTED, WRITING
+from .manifest import Manifest, is_newer
+from .memory import keep_untold, save_journal
+from .port import Port
+from .reader import HEADER
+from .receipt import FILE, Receipt, load_receipts, save_receipts
+from .situation import Situation
+
+
+def permitted(port: Port, release: Manifest) -> Situation:
+    """What there is, where it allows to install the release.
+
+    Raises SlotError `trial-running`, `refused`, `nothing-to-do`; ImageError `downgrade`,
+    `sequence-jump`, `step-needed`.
+    """
+    found = Situation(port)
+    if found.on_trial():
+        raise error("trial-running", "confirm the running image first")
+    if found.journal.is_refused(release.sha256, release.sequence):
+        raise error("refused", "%s failed here before" % release.version)
+    if not is_newer(release, highest(port, found)):
+        raise error("nothing-to-do", "sequence %d is confirmed" % release.sequence)
+    return found
+
+
+def highest(port: Port, found: Situation) -> int:
+    """The highest confirmed sequence. Journal and receipt keep it both: losing one opens no downgrade."""
+    known = found.journal.highest
+    receipt = load_receipts(port.path(FILE)).get(found.running)
+    if receipt and not found.on_trial():
+        known = max(known, receipt.sequence)
+    return known
+
+
+def next_slot(found: Situation) -> tuple:
+    """Index and partition of the slot that an update writes."""
+    index = (found.running + 1) % len(found.slots)
+    return index, found.slots[index]
+
+
+def announce(port: Port, found: Situation, release: Manifest, head: bytes) -> None:
+    """Before the first erase: from here on the next slot holds no image that anybody may boot.
+
+    Args:
+        head: first 16 bytes of the image.
+    Raises SlotError `files`, `nvs`, `flash`.
+    """
+    index = next_slot(found)[0]
+    journal = found.journal
+    found = _unselect(port, found)
+    path = port.path(FILE)
+    receipts = load_receipts(path)
+    if receipts.pop(index, None):
+        save_receipts(path, receipts)
+    keep_untold(port, journal)
+    journal.start(index, release.sequence, release.sha256, head, release.version)
+    save_journal(port, journal)
+    spare = found.spare_record(index)
+    if spare >= 0:
+        port.drop_entry(spare)
+
+
+def activate(port: Port, release: Manifest) -> None:
+    """Let the bootloader take the next slot, which was just proven to hold the release.
+
+    After a failure the boot slot is what it was. Raises as `permitted` and `announce`, and SlotError
+    `not-activated`.
+    """
+    found = _unselect(port, permitted(port, release))
+    index, device = next_slot(found)
+    head = bytearray(HEADER)
+    try:
+        device.readblocks(0, head)
+    except OSError as e:
+        raise error("flash", "slot %d: %s" % (index, e))
+    journal = found.journal
+    if journal.state != WRITING or not journal.is_about(release.sha256, release.sequence):
+        announce(port, found, release, bytes(head))
+    path = port.path(FILE)
+    receipts = load_receipts(path)
+    receipts[index] = Receipt(
+        release.sha256, release.size, release.version, release.sequence, release.created
+    )
+    save_receipts(path, receipts)
+    try:
+        port.select(index)
+        journal.state = ACTIVATED
+        journal.news = SELECTED
+        save_journal(port, journal)
+    except OtaError:
+        after = Situation(port)
+        if after.selected == index and after.can_return():
+            port.drop_entry(after.index)
+        raise
+
+
+def _unselect(port: Port, found: Situation) -> Situation:
+    # A record that selects another slot than the running one: an install before this one.
+    if found.selected == found.running or not found.can_return():
+        return found
+    port.drop_entry(found.index)
+    return Situation(port)

@@ -1,0 +1,1 @@
+"""The power-cut engine: `ota cut`. Method and results: docs/reliability.md."""

@@ -1,0 +1,124 @@
+"""What surrounds the board: its table, images, releases, and the server that offers them.
+
+Small images, so that thousands of updates take minutes; slots of two 64 KiB blocks, so that every way
+of writing is taken. Signatures, digests and images are real; only the network is a folder.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ota_tools import keys
+from ota_tools import trust as trust_store
+from ota_tools.bench.vm import SCRIPTS
+from ota_tools.board.image_maker import make_small_image
+from ota_tools.partitions import Table, parse_csv
+from ota_tools.release import Target, make_release
+from ota_tools.resources import load_script
+
+PRODUCT, BOARD = "cut", "virtual"
+MANIFEST = f"{BOARD}-esp32.manifest"
+FLASH_SIZE = 0x70000
+
+TABLE = """
+nvs,      data, nvs,   0x9000,  0x4000
+otadata,  data, ota,   0xd000,  0x2000
+phy_init, data, phy,   0xf000,  0x1000
+ota_0,    app,  ota_0, 0x10000, 0x20000
+ota_1,    app,  ota_1, 0x30000, 0x20000
+vfs,      data, fat,   0x50000, 0x10000
+"""
+FACTORY_TABLE = """
+nvs,      data, nvs,     0x9000,  0x4000
+otadata,  data, ota,     0xd000,  0x2000
+phy_init, data, phy,     0xf000,  0x1000
+factory,  app,  factory, 0x10000, 0x10000
+ota_0,    app,  ota_0,   0x20000, 0x20000
+ota_1,    app,  ota_1,   0x40000, 0x20000
+vfs,      data, fat,     0x60000, 0x10000
+"""
+BIG_TABLE = """
+nvs,      data, nvs,   0x9000,   0x4000
+otadata,  data, ota,   0xd000,   0x2000
+phy_init, data, phy,   0xf000,   0x1000
+ota_0,    app,  ota_0, 0x10000,  0x170000
+ota_1,    app,  ota_1, 0x180000, 0x170000
+vfs,      data, fat,   0x2f0000, 0x10000
+"""
+
+GOOD, FAILS, HANGS, CRASHES, DEAD = "good", "fails", "hangs", "crashes", "dead"
+"""What an image does on trial: confirms; fails its self-test; waits for the watchdog; crashes in main.py;
+crashes before boot.py.
+"""
+
+
+@dataclass(frozen=True)
+class App:
+    """An image that may be on the board, and how it behaves."""
+
+    version: str
+    sequence: int
+    data: bytes
+    does: str = GOOD
+
+
+@dataclass(frozen=True)
+class World:
+    """Everything but the board.
+
+    Attributes:
+        folder: one folder per version with its manifest and payload.
+        apps: version -> image.
+        trust: the trust store of the devices.
+    """
+
+    folder: Path
+    apps: dict[str, App]
+    trust: bytes
+
+    def network(self, offered: str) -> Any:
+        """A network whose only server offers this version."""
+        return load_script(SCRIPTS / "wire.py").Files(str(self.folder / offered))
+
+
+SECTOR = 4096
+BIG = 1_400_000
+
+# version, sequence, bytes, what it does, how its data is spoiled
+_APPS = (
+    ("1.0", 1, 9 * SECTOR - 800, GOOD),
+    ("1.1", 2, 17 * SECTOR - 64, GOOD),  # its second block is short
+    ("1.2", 3, 16 * SECTOR, GOOD),  # ends on the border of a block
+    ("1.3", 4, 5 * SECTOR, GOOD),
+    ("2.0-fails", 2, 7 * SECTOR, FAILS),
+    ("2.0-hangs", 2, 7 * SECTOR + 512, HANGS),
+    ("2.0-crashes", 2, 6 * SECTOR, CRASHES),
+    ("2.0-dead", 2, 6 * SECTOR + 1024, DEAD),
+    ("3.0-big", 2, BIG, GOOD),
+)
+
+
+def make_world(folder: Path) -> World:
+    """Keys, images and releases, in a folder that is to be kept as long as the world is needed."""
+    root = keys.generate(folder / "root.pem")
+    signer = keys.generate(folder / "release.pem")
+    stranger = keys.generate(folder / "stranger.pem")
+    target = Target(PRODUCT, BOARD, parse_csv(BIG_TABLE))
+    apps = {}
+    for version, sequence, size, does in _APPS:
+        data = make_small_image(size, version)
+        apps[version] = App(version, sequence, data, does)
+        make_release(data, target, version, signer, folder / version, sequence)
+    # Refused by every device: signed by nobody who may, and older than what runs.
+    data = make_small_image(8 * SECTOR, "stranger")
+    apps["9.0-stranger"] = App("9.0-stranger", 9, data)
+    make_release(data, target, "9.0-stranger", stranger, folder / "9.0-stranger", 9)
+    trust = trust_store.make_first(
+        [root], [signer.public_key()], manifest_urls=[f"https://server/{MANIFEST}"]
+    )
+    return World(folder, apps, trust)
+
+
+def small_table(factory: bool) -> Table:
+    """The table of most scenarios."""
+    return parse_csv(FACTORY_TABLE if factory else TABLE)
