@@ -31,6 +31,11 @@ class AsyncUpdater(Engine):
         await self._drive(self._reach())
         return True
 
+    async def report(self) -> bool:
+        """As `Updater.report`."""
+        await self._drive(self._deliver())
+        return True
+
     async def update(self, progress=None) -> "Manifest | None":
         """As `Updater.update`, with `split`."""
         try:

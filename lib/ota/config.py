@@ -28,6 +28,7 @@ _OURS = (
     "user-agent",
     "connection",
     "content-length",
+    "content-type",
     "transfer-encoding",
 )
 
@@ -47,6 +48,11 @@ class Config:
         if not is_printable(self.board):
             raise Malformed("board is not printable ASCII")
         self.manifest_url = text_field(fields, "manifest_url", 0, 1024, "")
+        self.report_url = text_field(fields, "report_url", 0, 1024, "")
+        if self.report_url and not (
+            self.report_url.startswith("https://") and is_printable(self.report_url)
+        ):
+            raise Malformed("report_url is no https URL")
         self.trust = text_field(fields, "trust", 1, 64, "/ota_trust.json")
         self.tls_root = text_field(fields, "tls_root", 0, 64, "")
         self.tls_cert = text_field(fields, "tls_cert", 0, 64, "")

@@ -17,7 +17,7 @@ from .http import Url
 from .journal import CANCELLED, WRITING
 from .jws import HEADER_LIMIT, MANIFEST, verify
 from .manifest import LIMIT, Manifest, check_limits, check_target, is_newer, parse
-from .memory import save_journal
+from .memory import save_journal, untold
 from .patience import EXPIRED, Patience
 from .port import Port
 from .receipt import FILE as RECEIPTS
@@ -73,6 +73,12 @@ class Engine:
         self._begin()
         try:
             trust = self._checked = self._trust()
+            if self._can_tell() and untold(self._port):
+                try:
+                    yield from self._tell(trust)
+                except OtaError:
+                    pass  # next time
+                self._limit()  # it costs the check no time
             release = yield from self._fetch_manifest(trust, self._tag)
             if release:
                 self.reason = ""
@@ -89,6 +95,23 @@ class Engine:
             yield from self._fetch_manifest(self._trust(), b"")
         finally:
             self._end()
+
+    def _deliver(self):
+        if not untold(self._port):
+            return
+        if not self._can_tell():
+            raise error("config", "no report_url, or no HTTPS")
+        self._begin()
+        try:
+            yield from self._tell(self._trust())
+        finally:
+            self._end()
+
+    def _tell(self, trust: Trust):
+        from .report import deliver
+
+        yield from self._open(trust)
+        yield from deliver(self._port, self._config, self._sources[0])
 
     def _download(self, release: Manifest, split: bool):
         found = permitted(self._port, release)
@@ -233,12 +256,25 @@ class Engine:
         global _running
         if _running:
             raise error("busy", "a check or a download is running")
-        self._patience = Patience(self._config, self._port.device_id())
-        self._patience.is_noisy = getattr(self._network, "is_noisy", False)
+        self._limit()
         _running = True
         # Garbage that is spread wide before it is collected would split a small heap.
         self._threshold = gc.threshold()
         gc.threshold(_GARBAGE)
+
+    def _limit(self) -> None:
+        # All limits of time begin anew.
+        self._patience = Patience(self._config, self._port.device_id())
+        self._patience.is_noisy = self._is_noisy()
+
+    def _is_noisy(self) -> bool:
+        return getattr(self._network, "is_noisy", False)
+
+    def _can_tell(self) -> bool:
+        # Not over a serial line, and not where updates are files.
+        config = self._config
+        is_file = config.manifest_url.startswith("file:")
+        return bool(config.report_url) and not (is_file or self._is_noisy())
 
     def _end(self, keep=None) -> None:
         global _running

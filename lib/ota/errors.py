@@ -67,7 +67,6 @@ CODES = {
     "no-payload": ImageError,       # no payload in an encoding that is read here | publish again
     "size-mismatch": ImageError,    # the server's file is not as long as signed | publish again
     "digest-mismatch": ImageError,  # the bytes are not what was signed | publish again
-    "not-bootable": ImageError,     # ESP-IDF refuses the image | publish a good one
     # Signature
     "signature": SignatureError,    # not enough good signatures of trusted keys | who sent this?
     "downgrade": SignatureError,    # older than what is confirmed here | who sent this?

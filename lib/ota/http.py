@@ -82,8 +82,10 @@ def _without_dots(path: str) -> str:
     return "/" + "/".join(kept)
 
 
-def request(url: Url, fields: str, start: int = 0, end: int = 0, tag: bytes = b"") -> bytes:
-    """A GET request, whole: it goes out in one write.
+def request(
+    url: Url, fields: str, start: int = 0, end: int = 0, tag: bytes = b"", body: bytes = b""
+) -> bytes:
+    """A GET request, or with a body a POST, whole: it goes out in one write.
 
     Args:
         url: what is asked for.
@@ -91,8 +93,10 @@ def request(url: Url, fields: str, start: int = 0, end: int = 0, tag: bytes = b"
         start, end: `end` 0 asks for everything, else for the bytes from `start` up to, not
             including, `end`.
         tag: an ETag: a part of this version only, or with `end` 0 only another version.
+        body: JSON.
     """
-    text = "GET %s HTTP/1.1\r\nHost: %s\r\nAccept-Encoding: identity\r\n%s" % (
+    text = "%s %s HTTP/1.1\r\nHost: %s\r\nAccept-Encoding: identity\r\n%s" % (
+        "POST" if body else "GET",
         url.path,
         url.authority(),
         fields,
@@ -101,7 +105,9 @@ def request(url: Url, fields: str, start: int = 0, end: int = 0, tag: bytes = b"
         text += "Range: bytes=%d-%d\r\n" % (start, end - 1)
     if tag:
         text += "%s: %s\r\n" % ("If-Range" if end else "If-None-Match", tag.decode())
-    return (text + "\r\n").encode()
+    if body:
+        text += "Content-Type: application/json\r\nContent-Length: %d\r\n" % len(body)
+    return (text + "\r\n").encode() + body
 
 
 class Head:

@@ -71,9 +71,10 @@ class Situation:
 
     def may_return_to(self, slot: int) -> bool:
         """Is it the slot that `can_return` is about, or is that about none?"""
+        if self.index < 0:
+            return True
         other = self.entries[1 - self.index]
-        named = self.index >= 0 and is_valid(other)
-        return not named or slot_of(other, len(self.slots)) == slot
+        return not is_valid(other) or slot_of(other, len(self.slots)) == slot
 
     def spare_record(self, slot: int) -> int:
         """Index of a valid record that names `slot` and does not decide, -1 for none."""

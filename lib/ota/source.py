@@ -1,4 +1,4 @@
-"""Where bytes come from: one door, behind it GETs over verified TLS.
+"""Where bytes come from: one door, behind it GETs, and a POST, over verified TLS.
 
 Layer 4. What may wait is a generator: it yields None after a step, a `Link` where it waits for the
 network. A body never gives more than it should.
@@ -23,7 +23,7 @@ _HOPS = const(5)
 _PIECE = const(128)  # bytes; MicroPython's readline allocates what is asked for, each time
 _LEAST_PART = const(4096)  # bytes; a server that gives less at a time would be asked for ever
 _LINE_START = const(64)  # bytes of a line between chunks that are looked at
-_DRAINED = const(1024)  # bytes of a page that a redirect brings along
+_DRAINED = const(1024)  # bytes of a page that nobody reads, on a connection that may be of use
 
 _SIZE = const(0)  # what a chunked body has next: a size, the end of a chunk, a trailer
 _CHUNK_END = const(1)
@@ -159,7 +159,7 @@ class Body:
 
 
 class Source:
-    """GETs, over one connection for as long as the server keeps it. Close it, whatever happens.
+    """GETs and POSTs, over one connection for as long as the server keeps it. Close it, whatever happens.
 
     Attributes:
         home: who may see `secret`: a host, with its port where that is not 443.
@@ -226,6 +226,17 @@ class Source:
         self._tag = head.tag
         return body
 
+    def post(self, url: Url, data: bytes):
+        """Generator: POST `data`, which is JSON, once. Redirects are not followed, no answer is read.
+
+        Raises SourceError as `get`; `http-status`, `denied`, `server-busy` for all but 2xx.
+        """
+        body = yield from self._ask(url, 0, 0, b"", data)
+        if not 200 <= body.head.status < 300:
+            _judge(url, body, 0, 0)
+        if 0 < body.size <= _DRAINED and not body.is_read():
+            yield from self._drain(body)
+
     def renew(self, patience: Patience) -> None:
         """Something else is fetched from here on, with patience of its own."""
         self._patience = patience
@@ -254,18 +265,21 @@ class Source:
         if len(seen) > _HOPS:
             raise error("redirect", "more than %d" % _HOPS)
         if 0 < body.size <= _DRAINED and there.authority() == here.authority():
-            try:
-                yield from body.read(_DRAINED)  # cheaper than a new connection
-            except SourceError:
-                pass  # which it takes then
+            yield from self._drain(body)  # cheaper than a new connection
         return there
 
-    def _ask(self, url: Url, start: int, end: int, tag: bytes):
+    def _drain(self, body: Body):
+        try:
+            yield from body.read(_DRAINED)
+        except SourceError:
+            pass  # it takes a new connection then
+
+    def _ask(self, url: Url, start: int, end: int, tag: bytes, data: bytes = b""):
         # Generator: the answer to one request.
         fields = self._agent
         if url.authority() == self.home:
             fields += self._secret
-        asked = request(url, fields, start, end, tag)
+        asked = request(url, fields, start, end, tag, data)
         if self._is_open_to(url):
             try:
                 return (yield from self._exchange(self._links[0], url, asked))
@@ -273,6 +287,8 @@ class Source:
                 # The server may have closed a connection that was kept; a fresh one will tell.
                 if e.code not in ("link-lost", "timeout", "unreachable"):
                     raise
+                if data:
+                    raise  # it may have arrived: whoever posts decides
         self.close()
         link = yield from self._network.connect(url, self._patience)
         self._links.append(link)

@@ -4,6 +4,7 @@ Layer 5. The ordinary case is recognised here with little code, and that code le
 everything else is for `trial`, which decides anew.
 """
 
+import binascii
 import sys
 
 from micropython import const
@@ -14,6 +15,7 @@ from .otadata import ENTRY_SIZE, VALID, active, slot_of, state_of
 _STATE = const(1)  # where the journal's record has its state
 _ACTIVATED = const(2)  # from this state on a boot has something to do
 _RECORD = const(512)
+_CRC = const(4)  # its last bytes
 
 
 def boot(window_s: int = 0, crashes: int = 8, within_s: int = 600, port=None) -> None:
@@ -60,7 +62,9 @@ def is_settled(chip: Chip) -> bool:
     if slot_of(entries[index], len(chip.find_slots())) != chip.running():
         return False
     record = bytearray(_RECORD)
-    return not chip.nvs_read("journal", record) or record[_STATE] < _ACTIVATED
+    size = chip.nvs_read("journal", record)
+    crc = binascii.crc32(memoryview(record)[: size - _CRC]) if size == _RECORD else 0
+    return record[_STATE] < _ACTIVATED or record[-_CRC:] != crc.to_bytes(_CRC, "little")
 
 
 def _entries(chip: Chip) -> tuple:

@@ -32,6 +32,7 @@ from .journal import (
     RESET,
     ROLLED_BACK,
     TEST_FAILED,
+    TORN,
     TRIAL,
     WATCHDOG,
     Journal,
@@ -143,6 +144,9 @@ def _take_up(port: Port, window_s: int) -> None:
     if found.on_trial():
         _begin_trial(port, found, window_s)
     elif found.action == NORMAL:
+        _settle(port, found)
+    elif found.action == TORN:
+        port.mark_valid()  # nobody knows better
         _settle(port, found)
     elif found.action == RESET and found.journal.resets == 0:
         found.journal.resets = 1

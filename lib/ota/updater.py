@@ -35,6 +35,15 @@ class Updater(Engine):
         self._drive(self._reach())
         return True
 
+    def report(self) -> bool:
+        """Tell `report_url` how attempts ended, where nobody was told yet: True when nothing is left to
+        tell. `check` and `update` do the same first, and go on where it fails.
+
+        Raises as `check`; SlotError `config` where there is something to tell and no `report_url`.
+        """
+        self._drive(self._deliver())
+        return True
+
     def update(self, progress=None, feed=None, split=False) -> "Manifest | None":
         """`check`, and `install` what it finds, over one connection where memory allows. The release
         that is on trial after the next reset, or None with the reason in `reason`.

@@ -13,6 +13,7 @@ from ota_tools import certificates, firmware, keys
 from ota_tools import trust as trust_store
 from ota_tools.cli_bench import bench
 from ota_tools.cli_board import board
+from ota_tools.cli_cut import cut
 from ota_tools.failures import Failure, Refused, Usage
 from ota_tools.terminal import (
     PATH,
@@ -31,7 +32,7 @@ click.rich_click.COMMAND_GROUPS = {
         {"name": "Make", "commands": ["keygen", "trust", "release", "inspect"]},
         {"name": "Publish", "commands": ["serve"]},
         {"name": "Try", "commands": ["demo", "board"]},
-        {"name": "Prove", "commands": ["bench"]},
+        {"name": "Prove", "commands": ["bench", "cut"]},
     ]
 }
 
@@ -70,6 +71,7 @@ def cli() -> None:
 
 cli.add_command(bench)
 cli.add_command(board)
+cli.add_command(cut)
 
 
 @cli.command()
@@ -240,6 +242,7 @@ def inspect(file: Path, trust: Path | None, as_json: bool) -> None:
 )
 @click.option("--port", type=click.IntRange(0, 65535), default=8443, show_default=True)
 @click.option("--tls", type=PATH, default=Path("tls"), show_default=True, help="Own CA and keys.")
+@click.option("--reports", type=PATH, help="Append devices' reports to this file.")
 @click.option("--serial", help="Serve over this serial port instead, without TLS.")
 @click.option(
     "--baud", type=click.IntRange(300), default=115200, show_default=True, help="Of --serial."
@@ -251,6 +254,7 @@ def serve(
     hosts: tuple[str, ...],
     port: int,
     tls: Path,
+    reports: Path | None,
     serial: str | None,
     baud: int,
 ) -> None:
@@ -258,6 +262,9 @@ def serve(
 
     Devices need TLS/ca.der as their root: `ota trust init --tls-root tls/ca.der`. For the desk and
     for tests; any static web server with a certificate does the same.
+
+    With --reports devices may tell how their updates ended: to any path that ends in /reports, their
+    `report_url`. The file gets a line of JSON for each.
 
     With --serial it is plain HTTP over a serial line, one request after the other, for devices that
     update through `ota.Wire(uart)`.
@@ -268,7 +275,7 @@ def serve(
     """
     from ota_tools.serve import Request, Server
 
-    unfit = ("hosts", "port", "tls") if serial else ("baud",)
+    unfit = ("hosts", "port", "tls", "reports") if serial else ("baud",)
     for option in context.command.params:
         source = context.get_parameter_source(option.name or "")
         if option.name in unfit and source is not ParameterSource.DEFAULT:
@@ -299,6 +306,7 @@ def serve(
         host="0.0.0.0",  # noqa: S104
         port=port,
         on_request=log,
+        reports=reports,
     ):
         console.print(f"https://{names[0]}:{port}/  serves {folder}; root: {paths.ca_der}")
         console.print("[dim]Ctrl-C ends it[/dim]")

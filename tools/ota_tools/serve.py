@@ -1,4 +1,4 @@
-"""One folder over HTTPS: what a board's HTTP client may meet, and a record of what it asked for.
+"""One folder over HTTPS: what a board's HTTP client may meet, and a record of what it asked for and told.
 
 Rule: a file is read whole for every answer, so its length, its ETag and its bytes are of one
 version. Nothing outside the folder is served and nothing is listed.
@@ -7,6 +7,7 @@ Source: RFC 9110 sections 13 (conditions, If-Range), 14 (ranges) and 15.5.17 (41
 
 import hashlib
 import http
+import json
 import re
 import socket
 import socketserver
@@ -24,6 +25,8 @@ from ota_tools.failures import Refused, Usage
 
 HANDSHAKE_TIMEOUT_S = 10.0
 IDLE_TIMEOUT_S = 30.0
+REPORT_LIMIT = 4096
+"""Bytes of a report."""
 
 _PIECE = 64 * 1024
 _RANGE = re.compile(r"bytes=([0-9]{0,15})-([0-9]{0,15})")
@@ -64,6 +67,7 @@ class Server:
         host: str = "127.0.0.1",
         port: int = 0,
         on_request: Callable[[Request], None] | None = None,
+        reports: Path | None = None,
     ) -> None:
         """Start; raises Usage where that is not possible, Refused where it would publish the key.
 
@@ -74,11 +78,15 @@ class Server:
             host: address to listen on, "0.0.0.0" for all.
             port: 0 for any free one.
             on_request: called after every answer, one at a time, in the thread that answered.
+            reports: a file outside of the folder that gets a line for each report that is posted to a
+                path that ends in `/reports`; None: there is no such path.
         """
         if not folder.is_dir():
             raise Usage(f"{folder} is not a folder")
         if key.resolve().is_relative_to(folder.resolve()):
             raise Refused(f"{key} lies in the folder that would be served")
+        if reports and reports.resolve().is_relative_to(folder.resolve()):
+            raise Refused(f"{reports} lies in the folder that would be served")
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         try:
@@ -93,6 +101,7 @@ class Server:
             self._listener = _Listener((host, port), folder.resolve(), context, self._record)
         except OSError as e:
             raise Usage(f"cannot listen on {host}:{port}: {e.strerror or e}") from None
+        self._listener.reports = reports
         self.port: int = self._listener.server_address[1]
         self._thread = threading.Thread(
             target=self._listener.serve_forever, args=(0.05,), daemon=True
@@ -129,6 +138,7 @@ class _Listener(ThreadingHTTPServer):
     """Accepts; the handshake and everything after it happen in a thread per connection."""
 
     request_queue_size = 64
+    reports: Path | None = None
 
     def __init__(
         self,
@@ -143,6 +153,7 @@ class _Listener(ThreadingHTTPServer):
         self._open: set[socket.socket] = set()
         self._closing = False
         self._lock = threading.Lock()
+        self.reports_lock = threading.Lock()
         if ":" in address[0]:
             self.address_family = socket.AF_INET6
         super().__init__(address, Handler)
@@ -216,6 +227,26 @@ class Handler(BaseHTTPRequestHandler):
 
     do_HEAD = do_GET  # noqa: N815
 
+    def do_POST(self) -> None:
+        """A report becomes a line of the file for them."""
+        status = http.HTTPStatus.NO_CONTENT
+        length = self.headers.get("Content-Length", "")
+        reports: Path | None = getattr(self.server, "reports", None)  # a serial line has none
+        if reports is None:
+            self.send_error(http.HTTPStatus.NOT_IMPLEMENTED)  # which closes the connection
+            return
+        if not re.fullmatch("[0-9]{1,4}", length) or int(length) > REPORT_LIMIT:
+            status = http.HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+            self.close_connection = True
+        elif (report := _object(self.rfile.read(int(length)))) is None:
+            status = http.HTTPStatus.BAD_REQUEST
+        elif not urllib.parse.urlsplit(self.path).path.endswith("/reports"):
+            status = http.HTTPStatus.NOT_FOUND
+        else:
+            with self.server.reports_lock, reports.open("a") as file:
+                file.write(json.dumps(report) + "\n")
+        self._answer(status, b"", {})
+
     def version_string(self) -> str:
         """Ours."""
         return "ota"
@@ -247,7 +278,8 @@ class Handler(BaseHTTPRequestHandler):
             self.send_response(status)
             for name, value in fields.items():
                 self.send_header(name, value)
-            if status != http.HTTPStatus.NOT_MODIFIED:  # RFC 9110, 8.6: not 0 there
+            # RFC 9110, 8.6: not 0 there
+            if status not in (http.HTTPStatus.NOT_MODIFIED, http.HTTPStatus.NO_CONTENT):
                 self.send_header("Content-Length", str(len(body)))
             if self.close_connection:
                 self.send_header("Connection", "close")
@@ -265,6 +297,14 @@ class Handler(BaseHTTPRequestHandler):
         path = getattr(self, "path", "")
         client = str(self.client_address[0])
         self.server.record(Request(client, self.command or "", path, int(status), sent, asked))
+
+
+def _object(body: bytes) -> dict[str, Any] | None:
+    try:
+        found = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None
 
 
 def _is_listed(tag: str, listed: str | None) -> bool:

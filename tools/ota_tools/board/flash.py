@@ -98,10 +98,10 @@ class Flash:
             self.bytes[address : address + step] = blank
             address += step
 
-    def program(self, address: int, data: bytes) -> None:
-        """Clear the bits that are 0 in `data`."""
+    def program(self, address: int, data: bytes, strict: bool = True) -> None:
+        """Clear the bits that are 0 in `data`. `strict`: as strictly as the chip is."""
         old = self.bytes[address : address + len(data)]
-        if self.strict and any(data) and old.count(0xFF) < len(old):
+        if strict and self.strict and any(data) and old.count(0xFF) < len(old):
             for at, (before, wanted) in enumerate(zip(old, data, strict=True)):
                 if before != 0xFF and wanted != 0xFF:
                     raise StrictError(f"byte {address + at:#x} is programmed a second time")

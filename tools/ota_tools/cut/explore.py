@@ -2,7 +2,7 @@
 
 A clean run gives the log; every state that a cut in it leaves is rebuilt from the log, and boot and
 recovery are then really executed, once for equal states. Their own steps are cut again: around
-otadata, journal and header always, elsewhere by chance.
+otadata, journal and header the more often, elsewhere by chance.
 """
 
 import gc
@@ -13,21 +13,21 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from ota import otadata, receipt
-from ota_tools.board.flash import Flash
+from ota_tools.board.flash import Flash, Operation
 from ota_tools.board.model import HARD, TABLE_OFFSET
 from ota_tools.cut import vfs
 from ota_tools.cut.judge import Judge
-from ota_tools.cut.life import Failed, Life
-from ota_tools.cut.scenarios import Main, Scenario
+from ota_tools.cut.life import Failed, FixedPort, Life, SetBootPort
+from ota_tools.cut.scenarios import CONFIG, Scenario
 from ota_tools.cut.state import NvsWrite, State, Step, kind_of
-from ota_tools.cut.tear import cuts, lost_nvs
-from ota_tools.cut.world import BIG_TABLE, BOARD, FLASH_SIZE, PRODUCT, App, World, small_table
-from ota_tools.failures import Refused
+from ota_tools.cut.tear import WEAK, cuts, lost_nvs
+from ota_tools.cut.world import BIG_TABLE, DEAD, FLASH_SIZE, App, World, small_table
 from ota_tools.partitions import Table, parse_csv, to_binary
 
 _HEADER = 16
-_BIG_SAMPLES = 60
+_BIG_SAMPLES = 40
 _LIVES = 3  # times that the power comes back before the board must be where it belongs
+_OF_STEP = 0.125  # of the states of a step, where not all are tried
 
 
 @dataclass(frozen=True)
@@ -35,16 +35,34 @@ class Effort:
     """How much is tried.
 
     Attributes:
-        subsets: random tears of each program.
-        pairs: chance that a second cut is tried where both are around otadata, journal or header.
+        subsets: random tears of a program; of otadata records eight times as many.
+        pairs: share of second cuts, where both are around otadata, journal or header.
         others: the same elsewhere.
+        weak: share of programs that are repeated with a cell that fails.
         seed: for all that is left to chance.
+        set_boot: activate by `Partition.set_boot()` instead, to compare.
     """
 
     subsets: int = 4
     pairs: float = 0.02
     others: float = 0.0005
+    weak: float = 0.2
     seed: int = 1
+    set_boot: bool = False
+
+
+NORMAL = Effort()
+DEEP = Effort(subsets=16, pairs=0.5, others=0.01, weak=1.0)
+
+
+@dataclass
+class Failure:
+    """One state in which an invariant was broken."""
+
+    scenario: str
+    where: str
+    what: str
+    state: State | None = field(default=None, repr=False)
 
 
 @dataclass
@@ -54,34 +72,28 @@ class Result:
     Attributes:
         operations: steps of the clean run, by kind.
         cut: those of them that were cut.
-        states: different states that were tried, by how the power went.
-        pairs: those among them that needed two cuts.
-        unwatched: states in which an unconfirmed image ran without the bootloader watching it.
-        forgotten: states in which one counted as confirmed because NVS and its record were lost.
+        sampled: the same two of scenarios that are too big to be cut everywhere.
+        states: each state that was tried, and how the power went.
+        pairs: how many of them needed two cuts.
+        weak: programs that were repeated with a cell that fails.
+        unwatched: starts of an unconfirmed image that the bootloader did not watch: `boot()` did.
+        forgotten: states in which an image counted as confirmed because NVS and its record were lost.
+        beyond: states from which no software of ours can lead out.
         nvs_writes: of the clean run.
-        failed: what went wrong, one line each.
+        failed: what went wrong.
     """
 
     operations: Counter[str] = field(default_factory=Counter)
     cut: Counter[str] = field(default_factory=Counter)
-    states: Counter[str] = field(default_factory=Counter)
+    sampled: Counter[str] = field(default_factory=Counter)
+    states: dict[bytes, str] = field(default_factory=dict)
     pairs: int = 0
+    weak: int = 0
     unwatched: int = 0
     forgotten: int = 0
+    beyond: int = 0
     nvs_writes: int = 0
-    failed: list[str] = field(default_factory=list)
-
-    def add(self, other: "Result") -> None:
-        """Take in what another shard of it found."""
-        for name in ("operations", "cut"):
-            mine, theirs = getattr(self, name), getattr(other, name)
-            setattr(self, name, mine | theirs if name == "operations" else mine + theirs)
-        self.states += other.states
-        self.pairs += other.pairs
-        self.unwatched += other.unwatched
-        self.forgotten += other.forgotten
-        self.nvs_writes = max(self.nvs_writes, other.nvs_writes)
-        self.failed += other.failed
+    failed: list[Failure] = field(default_factory=list)
 
 
 class Explorer:
@@ -98,51 +110,68 @@ class Explorer:
         self._scenario = scenario
         self._effort = effort
         self._shard = shard
-        self.table: Table = (
-            parse_csv(BIG_TABLE) if scenario.big else small_table(scenario.factory)
-        )
+        self._port = SetBootPort if effort.set_boot else FixedPort
+        self.table: Table = parse_csv(BIG_TABLE) if scenario.big else small_table(scenario.factory)
         self._digests = {
             version: hashlib.sha256(app.data).digest() for version, app in world.apps.items()
         }
         self.judge = Judge(self.table, world.apps, self._digests)
         self.result = Result()
-        self._seen: set[bytes] = set()
         self._proven: set[bytes] = set()
         self._goes_back: set[bytes] = set()
-        self._allowed = set(scenario.ends) | set(scenario.runs)
+        self.allowed = set(scenario.ends) | set(scenario.runs)
 
     def run(self) -> Result:
         """Everything. Failures stand in the result."""
-        gc.freeze()  # the library collects garbage, and all that is older than this is none
+        gc.freeze()  # the library collects garbage, and what is older than this is none
         result = self.result
-        state = self.start()
+        state = self._start()
         clean = self._life(state.copy())
-        clean.run(self._scenario.act)
-        steps = list(clean.log)
-        result.operations.update(kind_of(step) for step in steps)
-        result.nvs_writes = sum(isinstance(step, NvsWrite) for step in steps)
-        chosen = self._chosen(len(steps))
-        for number, step in enumerate(steps):
+        try:
+            clean.run(self._scenario.act)
+        except Failed as e:
+            self._fail("without any cut", str(e), state)
+            return result
+        chosen = self._chosen(len(clean.log))
+        if self._shard[0] == 0:
+            result.nvs_writes = sum(isinstance(step, NvsWrite) for step in clean.log)
+            if not self._scenario.big:
+                result.operations.update(kind_of(step) for step in clean.log)
+            else:
+                result.sampled["operations"] += len(clean.log)
+        for number, step in enumerate(clean.log):
             if number in chosen:
-                result.cut[kind_of(step)] += 1
+                if self._scenario.big:
+                    result.sampled["cuts"] += 1
+                else:
+                    result.cut[kind_of(step)] += 1
                 self._cut(state, step, number)
+                self._weaken(state, step, number)
             state.apply(step)
         if self._shard[0] == 0:
             self._try(state, "after", "behind the last step")
         return result
 
-    def start(self) -> State:
-        """The board as the scenario finds it."""
-        table, world = self.table, self._world
-        size = max(part.end for part in table.partitions) if self._scenario.big else FLASH_SIZE
-        flash = Flash(bytearray(b"\xff" * size))
+    # The start
+
+    def _start(self) -> State:
+        table, world, scenario = self.table, self._world, self._scenario
+        size = max(part.end for part in table.partitions) if scenario.big else FLASH_SIZE
+        memory = bytearray(b"\xff" * size)
+        flash = Flash(memory)
         flash.load(TABLE_OFFSET, to_binary(table))
         first = next(part for part in table.partitions if part.type == 0)
-        app = world.apps["1.0"]
-        flash.load(first.offset, app.data)
-        self._fill_vfs(flash, app)
-        state = State(flash.bytes if isinstance(flash.bytes, bytearray) else bytearray(), {})
-        for main in self._scenario.before:
+        flash.load(first.offset, world.apps["1.0"].data)
+        for slot, version in scenario.holds:
+            part = table.find(slot)
+            assert part is not None
+            flash.load(part.offset, world.apps[version].data)
+        if scenario.records and table.otadata:
+            for index, record in enumerate(scenario.records):
+                flash.load(table.otadata.offset + index * 4096, record)
+        self._fill_vfs(flash, world.apps["1.0"])
+        state = State(memory, {})
+        for main in scenario.before:
             for _ in range(2):
                 self._life(state).run(main)
         return state
@@ -151,36 +180,37 @@ class Explorer:
         part = self.table.find("vfs")
         assert part is not None
         fs = vfs.mount(flash, part, fresh=True)
-        files = {
-            "/ota.json": b'{"product": "%s", "board": "%s", "tries": 1, "ntp": ""}'
-            % (PRODUCT.encode(), BOARD.encode()),
-            "/ota_trust.json": self._world.trust,
-        }
+        files = {"/ota.json": CONFIG, "/ota_trust.json": self._world.trust}
         if not self._scenario.factory:
             digest = self._digests[app.version]
             mine = receipt.Receipt(digest, len(app.data), app.version, app.sequence)
             files[receipt.FILE] = receipt.encode({0: mine})
+        if self._scenario.vfs_full:
+            files["/full"] = bytes((fs.block_count - fs.used_block_count - 4) * 4096)
         for name, data in files.items():
             with fs.open(name, "wb") as file:
                 file.write(data)
-        if self._scenario.vfs_full:
-            with fs.open("/full", "wb") as file:
-                file.write(bytes((fs.block_count - fs.used_block_count - 2) * 4096))
 
-    # One cut
+    def _life(self, state: State) -> Life:
+        return Life(self._world, state, self._scenario.settings, self.judge.holds, self._port)
+
+    # The cuts
 
     def _chosen(self, count: int) -> set[int]:
         number, of = self._shard
         every = max(1, count // _BIG_SAMPLES) if self._scenario.big else 1
-        mine = set(range(number * every, count, of * every))
-        return mine
+        return set(range(number * every, count, of * every))
+
+    def _chance(self, number: int) -> random.Random:
+        return random.Random(f"{self._effort.seed} {self._scenario.name} {number}")  # noqa: S311
 
     def _cut(self, before: State, step: Step, number: int) -> None:
-        chance = random.Random(f"{self._effort.seed} {self._scenario.name} {number}")
-        for how, state in cuts(before, step, chance, self._effort.subsets):
-            where = f"step {number} ({kind_of(step)}{_place(step)}), {how}"
+        chance = self._chance(number)
+        critical = self._is_critical(step)
+        for how, state in cuts(before, step, chance, self._subsets(step)):
+            where = f"step {number} ({self._name(step)}), {how}"
             log = self._try(state, how, where)
-            self._cut_again(state, log, self._is_critical(step), where, chance)
+            self._cut_again(state, log, critical, where, chance)
 
     def _cut_again(
         self, state: State, log: list[Step], critical: bool, where: str, chance: random.Random
@@ -189,20 +219,25 @@ class Explorer:
             both = critical and self._is_critical(step)
             share = self._effort.pairs if both else self._effort.others
             for how, torn in self._some(state, step, share, chance):
-                there = f"{where}, then step {number} ({kind_of(step)}{_place(step)}), {how}"
-                before = len(self._seen)
-                self._try(torn, how, there, again=True)
-                self.result.pairs += len(self._seen) - before
+                there = f"{where}, then step {number} ({self._name(step)}), {how}"
+                before = len(self.result.states)
+                self._try(torn, how, there, lost_nvs(where))
+                self.result.pairs += len(self.result.states) - before
             state.apply(step)
 
     def _some(
         self, state: State, step: Step, share: float, chance: random.Random
     ) -> Iterator[tuple[str, State]]:
-        if share < 1 and chance.random() > share * 8:
-            return
-        for how, torn in cuts(state, step, chance, 1):
-            if share >= 1 or chance.random() < 0.125:
-                yield how, torn
+        if chance.random() < share / _OF_STEP:
+            for how, torn in cuts(state, step, chance, 1):
+                if share >= 1 or chance.random() < _OF_STEP:
+                    yield how, torn
+
+    def _subsets(self, step: Step) -> int:
+        part = self.table.otadata
+        assert part is not None
+        inside = isinstance(step, Operation) and part.offset <= step.address < part.end
+        return self._effort.subsets * (8 if inside else 1)
 
     def _is_critical(self, step: Step) -> bool:
         if isinstance(step, NvsWrite):
@@ -215,45 +250,101 @@ class Explorer:
             step.address == slot.offset and step.size <= _HEADER for slot in self.table.ota_slots
         )
 
-    def _try(self, state: State, how: str, where: str, again: bool = False) -> list[Step]:
-        """Let the board live on from a state that is not changed here. The steps of its recovery."""
-        key = state.key()
-        if key in self._seen:
-            return []
-        self._seen.add(key)
-        self.result.states[how if not how[:1].isdigit() and "bits of" not in how else "torn"] += 1
-        try:
-            return self._recover(state.copy(), lost_nvs(how))
-        except Failed as e:
-            self._fail(where, str(e))
-        return []
+    def _name(self, step: Step) -> str:
+        if isinstance(step, NvsWrite):
+            return f"nvs {step.key}"
+        for part in self.table.partitions:
+            if part.offset <= step.address < part.end:
+                place = f"{part.name}+{step.address - part.offset:#x}"
+                return f"{step.kind} {step.size} at {place}"
+        return f"{step.kind} {step.size} at {step.address:#x}"
 
-    def _fail(self, where: str, what: str) -> None:
-        self.result.failed.append(f"{self._scenario.name}: {where}: {what}")
+    # A cell that fails, without any cut
+
+    def _weaken(self, before: State, step: Step, number: int) -> None:
+        if isinstance(step, NvsWrite) or step.kind != "program" or not any(step.data):
+            return
+        chance = self._chance(-number - 1)
+        if chance.random() >= self._effort.weak:
+            return
+        zeros = [at for at, byte in enumerate(step.data) if byte != 0xFF]
+        life = self._life(self._start())
+        flash = life.board.flash
+        program = flash.program
+
+        def weak(address: int, data: bytes, strict: bool = True) -> None:
+            if len(life.log) == number and zeros:
+                at = chance.choice(zeros)
+                kept = (~data[at] & 0xFF) & -(~data[at] & 0xFF)  # one bit that stays set
+                data = data[:at] + bytes((data[at] | kept,)) + data[at + 1 :]
+            program(address, data, strict)
+
+        flash.program = weak  # type: ignore[method-assign]
+        where = f"step {number} ({self._name(step)}), {WEAK}"
+        self.result.weak += 1
+        try:
+            try:
+                life.run(self._scenario.act)
+            finally:
+                del flash.program
+            self._recover(life.state, False)
+        except Failed as e:
+            self._fail(where, str(e), life.state)
 
     # Recovery
 
-    def _recover(self, state: State, forgetful: bool) -> list[Step]:
-        past = _Past(self, state, forgetful)
+    def _try(self, state: State, how: str, where: str, forgetful: bool = False) -> list[Step]:
+        """Let the board live on from a state, which is not changed. The steps of its recovery."""
+        key = state.key()
+        if key in self.result.states:
+            return []
+        self.result.states[key] = how.split(":")[0]
         log: list[Step] = []
+        after = state.copy()
+        try:
+            self._recover(after, forgetful or lost_nvs(how), log)
+        except Failed as e:
+            if self._is_beyond(after):
+                self.result.beyond += 1
+            else:
+                self._fail(where, str(e), state)
+            return []
+        return log
+
+    def _fail(self, where: str, what: str, state: State) -> None:
+        kept = state.copy() if len(self.result.failed) < 5 else None
+        self.result.failed.append(Failure(self._scenario.name, where, what, kept))
+
+    def _is_beyond(self, state: State) -> bool:
+        # The bootloader's own write was torn so that it no longer watches, and the image dies before
+        # boot.py: nothing of ours ever runs.
+        entries = self.judge.entries(state)
+        active = otadata.active(entries)
+        if active < 0:
+            return False
+        slots = self.table.ota_slots
+        app = self.judge.holds(state, slots[otadata.slot_of(entries[active], len(slots))])
+        known = (otadata.NEW, otadata.PENDING_VERIFY, otadata.VALID)
+        torn = otadata.state_of(entries[active]) not in known
+        return torn and app is not None and app.does == DEAD
+
+    def _recover(self, state: State, forgetful: bool, log: list[Step] | None = None) -> None:
+        past = _Past(self, state, forgetful)
         visited: set[bytes] = set()
         for _ in range(_LIVES):
             life = self._life(state)
-            life.log = log
-            try:
-                self._live(life, past, visited)
-            except _Known:
+            if log is not None:
+                life.log = log
+            if self._live(life, past, visited) or self._has_arrived(life):
                 self._proven |= visited
-                return log
-            if self._has_arrived(life):
-                self._proven |= visited
-                return log
+                return
         raise Failed(
-            f"it does not arrive: ran {' '.join(life.boots)}, errors {' '.join(life.errors)}, "
-            f"otadata {[otadata.describe(e) for e in self.judge.entries(state)]}"
+            f"it does not arrive: ran {' '.join(life.boots[-12:])}, errors {' '.join(life.errors)}, "
+            f"otadata {', '.join(map(otadata.describe, self.judge.entries(state)))}"
         )
 
-    def _live(self, life: Life, past: "_Past", visited: set[bytes]) -> None:
+    def _live(self, life: Life, past: "_Past", visited: set[bytes]) -> bool:
+        # True where it came to something from which a life was seen to arrive before.
         def watch(app: App | None) -> None:
             past.check(life, app)
             key = life.state.key()
@@ -266,54 +357,47 @@ class Explorer:
             self._scenario.after(life, app)
 
         life.watch = watch
-        life.run(main)
+        try:
+            life.run(main)
+        except _Known:
+            return True
+        return False
 
     def _has_arrived(self, life: Life) -> bool:
         state = life.state
         part = life.board.running
-        app = self.judge.holds(state, part) if part else None
+        assert part is not None
+        app = self.judge.holds(state, part)
         journal = self.judge.journal(state)
-        if self.judge.wrong(state):
-            raise Failed("; ".join(self.judge.wrong(state)))
+        wrong = self.judge.wrong(state)
+        if wrong:
+            raise Failed("; ".join(wrong))
         if app is None or app.version not in self._scenario.ends:
             return False
-        if journal and journal.state > 1:
-            return False
-        assert part is not None
-        return self.judge.is_confirmed(state, part)
+        return (journal is None or journal.state <= 1) and self.judge.is_confirmed(state, part)
 
     def _check_trial(self, life: Life, app: App, past: "_Past") -> None:
         # boot.py has run, main.py has not: an unconfirmed image must be gone after one more reset.
-        entries = self.judge.entries(life.state)
-        active = otadata.active(entries)
-        slots = self.table.ota_slots
-        if active < 0 or otadata.state_of(entries[active]) == otadata.VALID:
+        part = life.board.running
+        assert part is not None
+        state = life.state
+        key = state.key()
+        if self.judge.is_confirmed(state, part) or part not in self.table.ota_slots:
             return
-        assert life.board.running is not None
-        if life.board.running not in slots:
-            return
-        key = life.state.key()
         if key in self._goes_back:
             return
         self._goes_back.add(key)
-        if otadata.state_of(entries[active]) != otadata.PENDING_VERIFY:
+        entries = self.judge.entries(state)
+        active = otadata.active(entries)
+        if active < 0 or otadata.state_of(entries[active]) != otadata.PENDING_VERIFY:
             self.result.unwatched += 1
-        fork = self._life(life.state.copy())
+        fork = self._life(state.copy())
         came: list[str] = []
         fork.run(lambda _, found: came.append(found.version), cause=HARD)
-        if came[-1] == app.version:
-            if past.forgetful:
-                self.result.forgotten += 1
-                return
-            raise Failed(f"{app.version} is not confirmed, and runs again after a reset")
-
-    def _life(self, state: State) -> Life:
-        life = Life(self._world, state, self._scenario.settings, self.judge.holds)
-        life.files = {"/ota_trust.json": self._world.trust}
-        part = self.table.find("vfs")
-        assert part is not None
-        life.files["/ota.json"] = b'{"product": "cut", "board": "virtual", "tries": 2, "ntp": ""}'
-        return life
+        if came == [app.version]:
+            if not past.forgetful:
+                raise Failed(f"{app.version} is not confirmed, and runs again after a reset")
+            self.result.forgotten += 1
 
 
 class _Known(Exception):
@@ -340,23 +424,19 @@ class _Past:
         wrong = judge.wrong(life.state)
         if wrong:
             raise Failed("; ".join(wrong))
-        if app and app.version not in self._explorer._allowed:
+        if app and app.version not in self._explorer.allowed:
             raise Failed(f"{app.version} runs, and never may")
         assert life.board.running is not None
         highest = judge.highest(life.state, life.board.running)
-        if highest is not None:
+        if highest is not None and not self.forgetful:
             if highest < self._highest:
                 raise Failed(f"the highest sequence fell from {self._highest} to {highest}")
             self._highest = highest
+        blessed = None if self.forgetful else judge.blessed(life.state)
+        if blessed:
+            raise Failed(f"{blessed} is confirmed, and never passed its self-test")
         journal = judge.journal(life.state)
         refused = journal.refused if journal else ()
         if not self.forgetful and not set(self._refused) <= set(refused):
             raise Failed("a refused image is no longer refused")
         self._refused = refused
-
-
-def _place(step: Step) -> str:
-    return f" {step.key}" if isinstance(step, NvsWrite) else f" {step.address:#x}+{step.size}"
-
-
-__all__ = ["Effort", "Explorer", "Main", "Refused", "Result"]

@@ -15,7 +15,7 @@ from ota import otadata
 from ota_tools.board.flash import SECTOR, Flash
 from ota_tools.cut.state import State
 from ota_tools.cut.vfs import mount
-from ota_tools.cut.world import App
+from ota_tools.cut.world import GOOD, LOOPS, App
 from ota_tools.failures import Refused
 from ota_tools.partitions import Partition, Table
 
@@ -63,7 +63,9 @@ class Judge:
         """The record, None where there is none that is whole."""
         value = state.nvs.get("ota", {}).get("journal")
         record = bytes.fromhex(value) if isinstance(value, str) else b""
-        if len(record) != _RECORD or struct.unpack("<I", record[-4:])[0] != zlib.crc32(record[:-4]):
+        if len(record) != _RECORD or struct.unpack("<I", record[-4:])[0] != zlib.crc32(
+            record[:-4]
+        ):
             return None
         highest, sequence = struct.unpack_from("<QQ", record, 8)
         ring = [struct.unpack_from("<16sQ", record, 76 + 24 * n) for n in range(4)]
@@ -139,6 +141,16 @@ class Judge:
             and otadata.state_of(entries[active]) == otadata.VALID
             and otadata.slot_of(entries[active], len(slots)) == slots.index(running)
         )
+
+    def blessed(self, state: State) -> str | None:
+        """An image that otadata calls VALID and that never passes its self-test; None for none."""
+        slots = self._table.ota_slots
+        for entry in self.entries(state):
+            if otadata.is_valid(entry) and otadata.state_of(entry) == otadata.VALID:
+                app = self.holds(state, slots[otadata.slot_of(entry, len(slots))])
+                if app and app.does not in (GOOD, LOOPS):
+                    return app.version
+        return None
 
     def entries(self, state: State) -> tuple[bytes, bytes]:
         """Both otadata records."""

@@ -6,44 +6,74 @@ the clock stands still, pauses are not made.
 """
 
 from collections.abc import Callable
-from contextlib import redirect_stdout
+from contextlib import contextmanager, redirect_stdout
 from io import StringIO
+from types import SimpleNamespace
 from typing import Any
 
 import ota.engine
+import ota.guard
 import ota.trial
 from ota.errors import OtaError
+from ota.files import replace_file
 from ota.port import Port
+from ota.situation import Situation
 from ota.start import boot
-from ota.trial import reset, rollback, self_test
 from ota.updater import Updater
 from ota_tools.board.flash import Flash
-from ota_tools.board.model import HARD, POWER_ON, WATCHDOG, Board, BoardReset, Settings
+from ota_tools.board.model import (
+    DEEP_SLEEP,
+    HARD,
+    POWER_ON,
+    WATCHDOG,
+    Board,
+    BoardReset,
+    Settings,
+)
 from ota_tools.board.nvs import Nvs
 from ota_tools.cut import vfs
 from ota_tools.cut.state import State, Step, record
-from ota_tools.cut.world import CRASHES, DEAD, GOOD, HANGS, App, World
+from ota_tools.cut.world import CRASHES, DEAD, FAILS, HANGS, App, World
 from ota_tools.failures import Refused
 
-_NOW = 1_800_000_000  # Unix seconds: later than any release here
-_MOST_BOOTS = 16
+NOW = 1_800_000_000
+"""Unix seconds on every board: later than any release."""
+
+CRASH_LIMIT = 3
+_MOST_BOOTS = 80
+
+Main = Callable[["Life", App], None]
+"""What an application does once boot.py has run, given the image that it is in."""
 
 
 class Failed(Exception):
     """The board did what it never may."""
 
 
-class _Port(Port):
+class FixedPort(Port):
     """The board's, with a clock that stands still."""
 
     def now(self) -> int:
-        return _NOW
+        """Always the same."""
+        return NOW
+
+
+class SetBootPort(FixedPort):
+    """One that selects by ESP-IDF's own call, to be compared with ours (docs/adr/0005)."""
+
+    def select(self, slot: int, state: int = 0) -> None:
+        """As `Port.select`, but for the state."""
+        try:
+            self.slots()[slot].set_boot()
+        except OSError as e:
+            raise ota.errors.error("flash", str(e)) from e
 
 
 class Life:
     """One board, one stretch under power.
 
     Attributes:
+        world, state: as given; the state changes as the board lives.
         log: every step since the object was made.
         boots: versions that were started, by the content of their slot; "" for anything else.
         errors: codes that the application got.
@@ -51,28 +81,34 @@ class Life:
     """
 
     def __init__(
-        self, world: World, state: State, settings: Settings, find: Callable[[State, Any], Any]
+        self,
+        world: World,
+        state: State,
+        settings: Settings,
+        find: Callable[[State, Any], App | None],
+        port: type[FixedPort] = FixedPort,
     ) -> None:
         """Args:
         state: taken over.
-        find: find(state, partition) is the App in a slot.
+        find: find(state, partition) is the image in a slot.
+        port: how the library reaches the board.
         """
-        self._world = world
+        self.world = world
+        self.state = state
         self._find = find
         nvs = Nvs()
         nvs.content = state.nvs
         self.board = Board("cut", settings, Flash(state.flash, settings.strict), nvs)
-        self.state = state
         self.log: list[Step] = []
         self.boots: list[str] = []
         self.errors: list[str] = []
         self.watch: Callable[[App | None], None] = lambda app: None
-        record(self.board.flash, nvs, lambda step: self.log.append(step))
+        record(self.board.flash, nvs, lambda step: self.log.append(step))  # noqa: PLW0108
         modules = self.board.modules()
-        self.port = _Port(modules["esp32"], modules["machine"])
+        self.port = port(modules["esp32"], modules["machine"])
 
-    def run(self, main: Callable[["Life", App], None], cause: int = POWER_ON) -> None:
-        """Power on, reset by reset, until `main(life, image)` returns. Raises Failed."""
+    def run(self, main: Main, cause: int = POWER_ON) -> None:
+        """Power on, reset by reset, until `main` returns. Raises Failed."""
         for _ in range(_MOST_BOOTS):
             try:
                 part = self.board.boot(cause)
@@ -88,11 +124,9 @@ class Life:
                 return
             except BoardReset as e:
                 cause = e.cause
-        raise Failed("it resets again and again: " + " ".join(self.boots))
+        raise Failed("it resets again and again: " + " ".join(self.boots[-12:]))
 
-    def _start(self, app: App, main: Callable[["Life", App], None]) -> None:
-        ota.trial.fault = ""
-        ota.engine._running = False
+    def _start(self, app: App, main: Main) -> None:
         if app.does == DEAD:
             raise BoardReset(HARD, "crashed before boot.py")
         part = self.board.table.find("vfs")
@@ -101,42 +135,66 @@ class Life:
             fs = vfs.mount(self.board.flash, part)
         except Refused as e:
             raise Failed(str(e)) from e
-        with vfs.root(fs), redirect_stdout(StringIO()):
-            boot(port=self.port)
+        with vfs.root(fs), _fresh_library(), redirect_stdout(StringIO()):
+            boot(crashes=CRASH_LIMIT, port=self.port)
             if ota.trial.fault:
                 raise Failed(f"boot(): {ota.trial.fault}")
-            main(self, app)
+            try:
+                main(self, app)
+            except OtaError as e:
+                self.errors.append(e.code)
 
-    def update(self, offered: str, **how: Any) -> None:
-        """Ask the server and install what it offers; a reset where there is something new."""
-        updater = Updater.from_config(port=self.port, network=self._world.network(offered))
-        try:
-            if updater.update(**how):
-                reset(self.port)
-        except OtaError as e:
-            self.errors.append(e.code)
+    # What applications do
 
     def try_out(self, app: App) -> None:
-        """What main.py does first: the self-test, as this image does on trial."""
-        if app.does == HANGS and ota.trial.Situation(self.port).on_trial():
+        """The self-test first: as this image does on trial."""
+        if app.does == HANGS and Situation(self.port).on_trial():
             raise BoardReset(WATCHDOG, "hangs")
         if app.does == CRASHES:
             raise BoardReset(HARD, "crashes in main.py")
-        self_test([("app", lambda: app.does == GOOD)], port=self.port)
+        ota.trial.self_test([("app", lambda: app.does != FAILS)], port=self.port)
+
+    def updater(self, offered: str) -> Updater:
+        """One whose server offers this version."""
+        updater: Updater = Updater.from_config(port=self.port, network=self.world.network(offered))
+        return updater
+
+    def update(self, offered: str, **how: Any) -> None:
+        """Ask the server and install what it offers; a reset where there is something new."""
+        if self.updater(offered).update(**how):
+            ota.trial.reset(self.port)
 
     def roll_back(self) -> None:
         """By hand."""
-        try:
-            rollback("by hand", self.port)
-        except OtaError as e:
-            self.errors.append(e.code)
+        ota.trial.rollback("by hand", self.port)
+
+    def sleep(self) -> None:
+        """Deep sleep."""
+        raise BoardReset(DEEP_SLEEP, "sleeps")
+
+    def crash(self) -> None:
+        """A panic."""
+        raise BoardReset(HARD, "crashes")
+
+    def wakes(self) -> int:
+        """From deep sleep in this trial; -1 where there is none."""
+        found = Situation(self.port)
+        return int(found.journal.wakes) if found.on_trial() else -1
+
+    def write_file(self, name: str, data: bytes) -> None:
+        """As the library replaces a file."""
+        replace_file(name, data)
 
 
-def offering(offered: str, **how: Any) -> Callable[[Life, App], None]:
-    """The shipped main.py, where the server offers this version."""
-
-    def main(life: Life, app: App) -> None:
-        life.try_out(app)
-        life.update(offered, **how)
-
-    return main
+@contextmanager
+def _fresh_library() -> Any:
+    # Its variables as after a reset; one board may run within another.
+    guard: Any = ota.guard
+    before = ota.trial.fault, ota.engine._running, guard.time
+    ota.trial.fault = ""
+    ota.engine._running = False
+    guard.time = SimpleNamespace(time=lambda: NOW)
+    try:
+        yield
+    finally:
+        ota.trial.fault, ota.engine._running, guard.time = before

@@ -14,6 +14,9 @@ from ota_tools.cut.state import NvsWrite, State, Step
 PAGE = 256
 """Bytes that NOR flash programs at once."""
 
+WEAK = "weak cell"
+"""No cut: a program that leaves one bit as it was."""
+
 _WIPED = "nvs wiped"
 
 Torn = tuple[str, State]
@@ -41,8 +44,8 @@ def cuts(before: State, step: Step, chance: random.Random, subsets: int) -> Iter
 
 
 def lost_nvs(how: str) -> bool:
-    """Was what NVS held lost with this cut?"""
-    return how in (_WIPED, "nvs torn", "nvs garbage")
+    """Was what NVS held lost with this cut, or with one of those that a place names?"""
+    return any(kind in how for kind in (_WIPED, "nvs torn", "nvs garbage"))
 
 
 def _torn_program(
@@ -53,7 +56,7 @@ def _torn_program(
     for length in sorted(lengths - {0, size}):
         state = before.copy()
         state.apply(Operation("program", step.address, length, step.data[:length]))
-        yield f"{length} of {size} bytes", state
+        yield f"torn: {length} of {size} bytes", state
     # Whole pages, then one in which any of the bits to be cleared are.
     pages = range(0, size, PAGE)
     for _ in range(subsets):
@@ -64,7 +67,7 @@ def _torn_program(
         data = step.data[:start] + torn.to_bytes(end - start, "little")
         state = before.copy()
         state.apply(Operation("program", step.address, end, data))
-        yield f"some bits of bytes {start} to {end}", state
+        yield f"some bits: bytes {start} to {end}", state
 
 
 def _sparse(chance: random.Random, bits: int) -> int:

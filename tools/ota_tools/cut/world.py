@@ -4,16 +4,22 @@ Small images, so that thousands of updates take minutes; slots of two 64 KiB blo
 of writing is taken. Signatures, digests and images are real; only the network is a folder.
 """
 
+import hashlib
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+
+from ota import jws, manifest
 from ota_tools import keys
 from ota_tools import trust as trust_store
 from ota_tools.bench.vm import SCRIPTS
 from ota_tools.board.image_maker import make_small_image
+from ota_tools.envelope import encode_json, seal
 from ota_tools.partitions import Table, parse_csv
-from ota_tools.release import Target, make_release
+from ota_tools.release import Release, Target, block_digests, make_release
 from ota_tools.resources import load_script
 
 PRODUCT, BOARD = "cut", "virtual"
@@ -46,9 +52,17 @@ ota_1,    app,  ota_1, 0x180000, 0x170000
 vfs,      data, fat,   0x2f0000, 0x10000
 """
 
-GOOD, FAILS, HANGS, CRASHES, DEAD = "good", "fails", "hangs", "crashes", "dead"
-"""What an image does on trial: confirms; fails its self-test; waits for the watchdog; crashes in main.py;
-crashes before boot.py.
+GOOD, FAILS, HANGS, CRASHES, DEAD, LOOPS, BROKEN = (
+    "good",
+    "fails",
+    "hangs",
+    "crashes",
+    "dead",
+    "loops",
+    "broken",
+)
+"""What an image does: confirms; fails its self-test; waits for the watchdog; crashes in main.py;
+crashes before boot.py; confirms, and crashes from then on; is signed and does not load.
 """
 
 
@@ -84,7 +98,7 @@ class World:
 SECTOR = 4096
 BIG = 1_400_000
 
-# version, sequence, bytes, what it does, how its data is spoiled
+# version, sequence, bytes, what it does
 _APPS = (
     ("1.0", 1, 9 * SECTOR - 800, GOOD),
     ("1.1", 2, 17 * SECTOR - 64, GOOD),  # its second block is short
@@ -94,6 +108,8 @@ _APPS = (
     ("2.0-hangs", 2, 7 * SECTOR + 512, HANGS),
     ("2.0-crashes", 2, 6 * SECTOR, CRASHES),
     ("2.0-dead", 2, 6 * SECTOR + 1024, DEAD),
+    ("2.0-loops", 2, 5 * SECTOR + 1024, LOOPS),
+    ("2.0-broken", 2, 5 * SECTOR + 2048, BROKEN),
     ("3.0-big", 2, BIG, GOOD),
 )
 
@@ -107,8 +123,10 @@ def make_world(folder: Path) -> World:
     apps = {}
     for version, sequence, size, does in _APPS:
         data = make_small_image(size, version)
+        release = make_release(data, target, version, signer, folder / version, sequence)
+        if does == BROKEN:
+            data = _spoil(data, release, signer)
         apps[version] = App(version, sequence, data, does)
-        make_release(data, target, version, signer, folder / version, sequence)
     # Refused by every device: signed by nobody who may, and older than what runs.
     data = make_small_image(8 * SECTOR, "stranger")
     apps["9.0-stranger"] = App("9.0-stranger", 9, data)
@@ -117,6 +135,19 @@ def make_world(folder: Path) -> World:
         [root], [signer.public_key()], manifest_urls=[f"https://server/{MANIFEST}"]
     )
     return World(folder, apps, trust)
+
+
+def _spoil(data: bytes, release: Release, signer: RSAPrivateKey) -> bytes:
+    # Signed all the same: `ota release` would not, somebody else's tool may.
+    spoiled = data[:-33] + bytes((data[-33] ^ 1,)) + data[-32:]  # the checksum
+    payload = release.manifest_path.read_bytes().partition(b"\n")[2]
+    fields = json.loads(payload)
+    fields["image"]["sha256"] = hashlib.sha256(spoiled).hexdigest()
+    fields["image"]["blocks"] = block_digests(spoiled)
+    release.payload_path.write_bytes(spoiled)
+    envelope = seal(jws.MANIFEST, encode_json(fields), [signer], manifest.LIMIT)
+    release.manifest_path.write_bytes(envelope)
+    return spoiled
 
 
 def small_table(factory: bool) -> Table:
