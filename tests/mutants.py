@@ -4745,6 +4745,49 @@ MUTANTS = [
         "",
         "portable/test_files.py::test_no_header_is_one_of_ours",
     ),
+    # What the power-cut engine has to find
+    Mutant(
+        "cut: the header is written with the rest",
+        "slot.py",
+        "                            self._blank_header()\n",
+        "                            pass\n",
+        "host/test_cut.py::test_no_cut_breaks_what_no_cut_may_break[first]",
+    ),
+    Mutant(
+        "cut: the journal's CRC is ignored",
+        "journal.py",
+        'if struct.unpack_from("<I", record, SIZE - 4)[0] != binascii.crc32(body):',
+        "if False:",
+        "host/test_cut.py::test_no_cut_breaks_what_no_cut_may_break[first]",
+    ),
+    Mutant(
+        "cut: BOOT and RUNNING are not compared",
+        "situation.py",
+        "self.action = action(self.state, self.selected == self.running)",
+        "self.action = action(self.state, True)",
+        "host/test_cut.py::test_no_cut_breaks_what_no_cut_may_break[broken]",
+    ),
+    Mutant(
+        "cut: the highest sequence is raised before the mark",
+        "trial.py",
+        "    found.journal.state = CONFIRMING\n",
+        "    found.journal.state = CONFIRMING\n    found.journal.highest = found.journal.sequence\n    found.journal.state = NONE\n",
+        "host/test_cut.py::test_no_cut_breaks_what_no_cut_may_break[first]",
+    ),
+    Mutant(
+        "cut: an equal sequence is new",
+        "manifest.py",
+        "    if release.sequence == highest:\n        return False\n",
+        "",
+        "host/test_cut.py::test_no_cut_breaks_what_no_cut_may_break[same]",
+    ),
+    Mutant(
+        "cut: nothing is read back",
+        "slot.py",
+        "if sha.digest() == self._release.sha256:",
+        "if True:",
+        "host/test_cut.py::test_a_cell_that_fails_is_noticed",
+    ),
 ]
 
 

@@ -201,8 +201,9 @@ class Explorer:
         every = max(1, count // _BIG_SAMPLES) if self._scenario.big else 1
         return set(range(number * every, count, of * every))
 
-    def _chance(self, number: int) -> random.Random:
-        return random.Random(f"{self._effort.seed} {self._scenario.name} {number}")  # noqa: S311
+    def _chance(self, what: object) -> random.Random:
+        # Every state can be made again without those before it.
+        return random.Random(f"{self._effort.seed} {self._scenario.name} {what}")  # noqa: S311
 
     def _cut(self, before: State, step: Step, number: int) -> None:
         chance = self._chance(number)
@@ -210,11 +211,10 @@ class Explorer:
         for how, state in cuts(before, step, chance, self._subsets(step)):
             where = f"step {number} ({self._name(step)}), {how}"
             log = self._try(state, how, where)
-            self._cut_again(state, log, critical, where, chance)
+            self._cut_again(state, log, critical, where)
 
-    def _cut_again(
-        self, state: State, log: list[Step], critical: bool, where: str, chance: random.Random
-    ) -> None:
+    def _cut_again(self, state: State, log: list[Step], critical: bool, where: str) -> None:
+        chance = self._chance(where)
         for number, step in enumerate(log):
             both = critical and self._is_critical(step)
             share = self._effort.pairs if both else self._effort.others

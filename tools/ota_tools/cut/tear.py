@@ -18,6 +18,8 @@ WEAK = "weak cell"
 """No cut: a program that leaves one bit as it was."""
 
 _WIPED = "nvs wiped"
+_ENTRY = 32  # bytes that NVS writes at once
+_NUMBERS = 8  # where the journal has its highest sequence: a format that is wrong gives away the rest
 
 Torn = tuple[str, State]
 """How the power went, and what it left."""
@@ -107,11 +109,11 @@ def _torn_pair(before: State, step: NvsWrite, chance: random.Random) -> Iterator
     found = before.nvs.get(step.space, {}).get(step.key)
     old = bytes.fromhex(found) if isinstance(found, str) else b""
     at = chance.randrange(1, len(new))
-    torn = new[:at] + old[at:].ljust(len(new) - at, b"\xff")
-    garbage = bytearray(new)
-    for _ in range(3):
-        garbage[chance.randrange(len(new))] ^= 1 << chance.randrange(8)
-    for how, value in (("nvs torn", torn), ("nvs garbage", bytes(garbage))):
+    lefts = [("nvs torn", new[:at] + old[at:].ljust(len(new) - at, b"\xff"))]
+    for start in (_NUMBERS, chance.randrange(0, len(new), _ENTRY)):
+        spoiled = chance.randbytes(min(_ENTRY, len(new) - start))
+        lefts.append(("nvs garbage", new[:start] + spoiled + new[start + _ENTRY :]))
+    for how, value in lefts:
         state = before.copy()
         state.apply(NvsWrite(step.space, step.key, value.hex()))
         yield how, state
