@@ -56,6 +56,7 @@ def _bad_input() -> list[str]:
     import test_bad_device
 
     served = "test_bad_input_has_its_code_and_touches_nothing"
+    unloadable = "test_an_image_that_does_not_load"
     device = "test_bad_device_has_its_code_and_keeps_its_boot_slot"
     lines = [
         "",
@@ -75,6 +76,9 @@ def _bad_input() -> list[str]:
     for row in bad_input.SERVED:
         code = f"`{row.code}`" if row.code else "none: nothing to do"
         lines.append(f"| {row.name} | {code} | {row.touches} | `test_bad_input…[{row.name}]` |")
+    for row in bad_input.UNLOADABLE:
+        told = f"none: it installs; outcome `{bad_input.NOT_LOADED}` after one reset"
+        lines.append(f"| {row.name} | {told} | {row.touches} | `{unloadable}…[{row.name}]` |")
     for name, (code, touches, _, _) in test_bad_device.ROWS.items():
         told = f"`{code}`" if code else "none: the update goes on"
         lines.append(f"| {name} | {told} | {touches} | `test_bad_device…[{name}]` |")

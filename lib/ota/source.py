@@ -234,7 +234,7 @@ class Source:
         body = yield from self._ask(url, 0, 0, b"", data)
         if not 200 <= body.head.status < 300:
             _judge(url, body, 0, 0)
-        if 0 < body.size <= _DRAINED and not body.is_read():
+        if not body.is_read() and 0 < body.size <= _DRAINED:
             yield from self._drain(body)
 
     def renew(self, patience: Patience) -> None:

@@ -205,7 +205,7 @@ def honest_main(d: Device, board: Board) -> None:
 
 
 def corrupt_journal(d: Device) -> None:
-    d.after = lambda board: board.call("nvs_set", ["ota", "journal", None], b"\x01" * 256)
+    d.after = lambda board: board.call("nvs_set", ["ota", "journal", None], b"\x01" * 512)
 
 
 def odd_journal(d: Device) -> None:

@@ -3,12 +3,14 @@
 import json
 
 import pytest
-from bad_input import NEXT_SLOT, NOTHING, SERVED, Offer
-from site_of import Site
+from bad_input import NEXT_SLOT, NOT_LOADED, NOTHING, SERVED, UNLOADABLE, Offer
+from site_of import Site, updater
 
-from ota import http
+from ota import http, start, trial
 from ota.config import load_config
 from ota.errors import CODES, OtaError
+from ota.health import status
+from ota.memory import outcome
 from ota.updater import Updater
 from ota_tools import resources
 from ota_tools.board import image_maker, maker
@@ -176,8 +178,84 @@ def test_after_all_of_them_the_honest_release_installs(results):
 
 def test_every_code_of_the_table_is_one_of_the_library():
     assert {row.code for row in SERVED} - {None} <= set(CODES)
-    names = [row.name for row in SERVED]
+    names = [row.name for row in SERVED + UNLOADABLE]
     assert len(set(names)) == len(names)
+
+
+# A signed image that no bootloader loads costs one reset
+
+
+def unloadable(site: Site, number: int) -> None:
+    """Publish a row of `UNLOADABLE`, as sequence 20."""
+    offer = Offer(site)
+    offer.begin(100 + number)
+    (site.published / "virtual-esp32.manifest").write_bytes(UNLOADABLE[number].make(offer))
+
+
+@pytest.mark.parametrize("number", range(len(UNLOADABLE)), ids=[row.name for row in UNLOADABLE])
+@pytest.mark.parametrize("rollback", [True, False], ids=["rollback", "no rollback"])
+def test_an_image_that_does_not_load_costs_one_reset(site, tmp_path, number, rollback):
+    unloadable(site, number)
+    v = site.device(tmp_path / "b", {"rollback": rollback})
+    before = v.board.flash.read(v.board.table.find("ota_0").offset, 1 << 17)
+    bad = updater(v).update()
+    assert bad.sequence == 20 and v.selected() == "ota_1"
+    assert slots_of(v.board, v.board.flash.operations) == {"ota_1"}
+    v.reset()
+    assert v.running() == "ota_0"  # the bootloader falls back
+    resets = v.until_quiet(lambda: start.boot(port=v.port()))
+    assert trial.fault == ""
+    assert resets == (0 if rollback else 1)
+    assert v.running() == v.selected() == "ota_0" and not status(v.port())["trial"]
+    if rollback:
+        assert outcome(v.port())["outcome"] == NOT_LOADED
+        u = updater(v)
+        assert u.check() is None and "failed here before" in u.reason
+        with pytest.raises(OtaError) as e:
+            updater(v).install(bad)
+        assert e.value.code == "refused"
+    after = v.board.flash.read(v.board.table.find("ota_0").offset, 1 << 17)
+    assert after == before
+    site.publish(image("2.0"), "2.0", sequence=30)
+    assert updater(v).update().version == "2.0"
+    v.reset()
+    start.boot(port=v.port())
+    trial.confirm(v.port())
+    assert v.running() == "ota_1" and status(v.port())["version"] == "2.0"
+
+
+# Installs what there is, and tells how the last attempt ended.
+LOADING = """
+import ota
+
+ota.self_test([("app", lambda: True)])
+print("TOLD", ota.outcome())
+updater = ota.Updater.from_config()
+if updater.update():
+    ota.reset()
+print("REASON", updater.reason)
+print("RUNNING", ota.status()["version"])
+"""
+
+
+def test_an_image_that_does_not_load_costs_one_reset_on_the_vm(site, vm, tmp_path):
+    unloadable(site, 0)
+    files = site.files()
+    files["/boot.py"] = resources.device_file("boot.py").read_bytes()
+    files["/main.py"] = LOADING.encode()
+    board = maker.make_board(
+        tmp_path / "b", site.target.table, image("1.0"), files, receipt=("1.0", SEQUENCE)
+    )
+    result = run(board, vm, timeout_s=60)
+    console = "\n".join(result.console)
+    assert result.boots == ["ota_0", "ota_0"], console
+    told = [line for line in result.console if line.startswith("TOLD ")]
+    assert told[0] == "TOLD None" and f"'{NOT_LOADED}'" in told[1], console
+    assert "failed here before" in console and "RUNNING 1.0" in result.console, console
+    site.publish(image("2.0"), "2.0", sequence=30)
+    result = run(board, vm, timeout_s=60)
+    assert result.boots == ["ota_0", "ota_1"], result.console
+    assert "RUNNING 2.0" in result.console
 
 
 def test_the_endless_head_is_longer_than_the_limit():

@@ -23,7 +23,7 @@ from nginx import Nginx, Request, Upstream, client_identity, program
 from site_of import BOARD, PRODUCT, Site, image_of, updater
 
 import ota
-from ota import patience
+from ota import journal, patience
 from ota.errors import OtaError
 from ota_tools import certificates, resources
 from ota_tools.board import image_maker, maker
@@ -399,7 +399,7 @@ class Leg:
                 board.flash.load(slot.offset, fill * slot.size)
                 for part, data in zip(others, contents, strict=True):
                     board.flash.load(part.offset, data)
-                board._store_nvs({})
+                board.nvs.content.clear()
             return None, b""
 
         board._do_mark = mark
@@ -992,3 +992,38 @@ def test_a_machine_without_nginx_is_told_what_to_install(monkeypatch):
 def test_a_configuration_that_nginx_refuses_is_told(stage, tmp_path):
     with pytest.raises(RuntimeError, match="no_such_directive"):
         Nginx(tmp_path / "n", stage.root, stage.site.paths, {"a": "no_such_directive;"})
+
+
+def test_a_report_and_the_check_behind_it_share_a_connection(tmp_path):
+    site = Site(tmp_path / "site")
+    site.publish(image_of(5), "1.1")
+    servers = {"one": TLS + "location = /reports { return 204; }"}
+    with Nginx(tmp_path / "nginx", site.published, site.paths, servers) as nginx:
+        url = nginx.urls["one"]
+        config = {"manifest_url": f"{url}/{BOARD}-esp32.manifest", "report_url": f"{url}/reports"}
+        v = site.device(tmp_path / "b", **config)
+        ended = journal.Journal()
+        ended.end(journal.CONFIRMED, "")
+        v.board.nvs.set("ota", "journal", journal.encode(ended).hex())
+        assert updater(v).check()
+        assert updater(v).check()
+        told, *checks = nginx.requests(3)
+    site.server.close()
+    assert (told.path, told.status) == ("/reports", 204)
+    assert [request.path for request in checks] == [f"/{BOARD}-esp32.manifest"] * 2
+    assert checks[0].connection == told.connection
+
+
+def test_a_plain_nginx_takes_no_reports_and_updates_go_on(tmp_path):
+    site = Site(tmp_path / "site")
+    site.publish(image_of(5), "1.1")
+    with Nginx(tmp_path / "nginx", site.published, site.paths, {"one": TLS}) as nginx:
+        url = f"{nginx.urls['one']}/{BOARD}-esp32.manifest"
+        v = site.device(tmp_path / "b", manifest_url=url, report_url=url)
+        ended = journal.Journal()
+        ended.end(journal.CONFIRMED, "")
+        v.board.nvs.set("ota", "journal", journal.encode(ended).hex())
+        assert updater(v).check()
+        with pytest.raises(OtaError, match="http-status: 405"):
+            updater(v).report()
+    site.server.close()

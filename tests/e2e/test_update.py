@@ -9,11 +9,11 @@ import threading
 import pytest
 from site_of import Site, image_of, updater
 
+from ota import activation, start, trial
 from ota import journal as jr
-from ota import start, trial
 from ota.errors import OtaError, SlotError
 from ota.health import status
-from ota.memory import save_journal
+from ota.memory import outcome, save_journal
 from ota.situation import Situation
 from ota_tools import certificates
 from ota_tools.board.flash import PowerCut
@@ -565,7 +565,7 @@ def test_a_slot_that_cannot_be_read_is_not_activated(site, tmp_path, monkeypatch
     u.download(release)
     kill_reads(v, "ota_1", monkeypatch)
     # activate hashes the slot first; the selection reads its head once more
-    for call in (u.activate, u._select):
+    for call in (u.activate, lambda found: activation.activate(v.port(), found)):
         with pytest.raises(OtaError) as e:
             call(release)
         assert e.value.code == "flash"
@@ -592,12 +592,23 @@ def test_a_device_whose_file_system_is_gone_says_so(site, tmp_path, monkeypatch)
     assert refused(v, site, lambda: u.install(release)) == "files"
 
 
-def test_five_journal_writes_per_update(site, tmp_path):
+def test_five_nvs_writes_per_update_and_one_where_its_outcome_is_told_or_kept(site, tmp_path):
     v = site.device(tmp_path / "b")
-    image = image_of(5)
-    site.publish(image, "1.1")
-    installed(v, site, image)
-    assert Situation(v.port()).journal.generation == 5
+    written = []
+    v.board.nvs.on_write = lambda space, key, value: written.append(f"{space}.{key}")
+    for number, told in enumerate((True, False, True)):
+        image = image_of(5 + number)
+        site.publish(image, f"1.{number}")
+        written.clear()
+        installed(v, site, image)
+        kept = ["ota.untold"] if number == 2 else []  # of the update before, which nobody was told
+        assert written == kept + ["ota.journal"] * 5
+        if told:
+            assert outcome(v.port())["version"] == f"1.{number - len(kept)}"
+            assert len(written) == 6 + len(kept)
+    assert Situation(v.port()).journal.generation == 15
+    assert outcome(v.port())["version"] == "1.2"
+    assert outcome(v.port()) is None
 
 
 def test_nothing_is_left_open_after_a_failure(site, tmp_path):

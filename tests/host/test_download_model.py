@@ -260,7 +260,7 @@ class Download(Engine):
     def __init__(self, board: SimpleNamespace, server: Server, fresh, **fields) -> None:
         config = config_of(manifest_url="https://h/m", total_s=TOTAL_S, **fields)
         super().__init__(config, board, server)
-        self.accepted = False
+        board.accepted = False
         self.progress = None
         self._checked = object()
         self._fresh = fresh
@@ -268,11 +268,6 @@ class Download(Engine):
     def _fetch_manifest(self, trust, tag):
         yield
         return self._fresh
-
-    def _announce(self, found, release, index, head) -> None:
-        self.accepted = True
-        found.journal.start(index, release.sequence, release.sha256, head, release.version)
-        keep(self._port, found.journal)
 
 
 def run(download: Download, steps, clock: Clock) -> None:
@@ -285,6 +280,13 @@ def run(download: Download, steps, clock: Clock) -> None:
                 download._report(steps, download.progress)
     finally:
         steps.close()
+
+
+def announce(board: SimpleNamespace, found, release, head: bytes) -> None:
+    """The head was accepted: what comes of it in the journal."""
+    board.accepted = True
+    found.journal.start(1, release.sequence, release.sha256, head, release.version)
+    keep(board, found.journal)
 
 
 def keep(board: SimpleNamespace, journal: Journal) -> None:
@@ -383,7 +385,7 @@ class Story:
         before = bytes(slot.data)
         is_there = before[HEADER : len(image)] == image[HEADER:]  # only its header may be missing
         slot.limit = -(-len(image) // SECTOR) * SECTOR
-        slot.is_allowed = lambda: download.accepted or is_there
+        slot.is_allowed = lambda: board.accepted or is_there
         ended = "well"
         start = self.clock.seconds()
         try:
@@ -428,6 +430,7 @@ def quick(monkeypatch):
     """Collecting garbage is slow under pytest; whether memory can be borrowed is the slot's to say,
     and the journal is kept in the model's board.
     """
+    monkeypatch.setattr(engine, "announce", announce)
     monkeypatch.setattr(engine, "save_journal", keep)
     garbage = SimpleNamespace(collect=lambda: None, threshold=lambda *amount: -1)
     for module in (engine, transfer):

@@ -519,8 +519,10 @@ texts = st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E), max_size=
 @st.composite
 def journals(draw):
     made = journal.Journal()
-    made.state = draw(st.integers(0, journal.CONFIRMING))
-    made.outcome = draw(st.integers(0, len(journal.OUTCOMES) - 1))
+    made.state = draw(st.integers(0, journal.LEAVING))
+    made.outcome = draw(st.integers(0, len(journal.EVENTS) - 1))
+    made.wakes, made.untold = draw(st.integers(0, 255)), draw(st.booleans())
+    made.log = draw(st.binary(min_size=256, max_size=256) | st.just(bytes(256)))
     made.tries, made.crashes, made.slot, made.resets = draw(st.tuples(*[st.integers(0, 255)] * 4))
     made.generation = draw(st.integers(0, 2**32 - 1))
     made.highest, made.sequence = draw(words64), draw(words64)
@@ -539,7 +541,7 @@ def test_a_journal_goes_there_and_back(made):
     assert len(record) == journal.SIZE
     found = journal.decode(record)
     wanted = dict(vars(made))
-    for name, room in (("version", 24), ("reason", 56)):
+    for name, room in (("version", 24), ("reason", 55)):
         wanted[name] = wanted[name][:room]
     assert vars(found) == wanted
     assert journal.encode(found) == record
@@ -552,18 +554,18 @@ def test_a_journal_goes_there_and_back(made):
     .flatmap(
         lambda r: st.one_of(
             mutated(r),
-            mutated(r).map(lambda data: data[:252] + zlib.crc32(data[:252]).to_bytes(4, "little")),
+            mutated(r).map(lambda data: data[:508] + zlib.crc32(data[:508]).to_bytes(4, "little")),
         )
     )
-    | st.binary(max_size=300)
+    | st.binary(max_size=600)
 )
 def test_any_bytes_are_a_journal_or_none(data):
     found = journal.decode(data)
     if found is not None:
         assert len(data) == journal.SIZE
-        assert 0 <= found.state <= journal.CONFIRMING and 0 <= found.outcome < len(
-            journal.OUTCOMES
-        )
+        assert 0 <= found.state <= journal.LEAVING
+        assert 0 <= found.outcome < len(journal.EVENTS)
+        assert len(found.log) == 256 and len(found.events()) <= journal.EVENTS_KEPT
         assert len(found.refused) <= 4
         assert vars(journal.decode(journal.encode(found))) == vars(found)
 

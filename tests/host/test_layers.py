@@ -15,7 +15,7 @@ ORDER = [
     ["chip", "port", "files", "config", "receipt", "memory"],
     ["http", "patience", "pins", "net", "source", "clock", "local"],
     ["situation", "trial", "guard", "start"],
-    ["activation", "transfer", "engine", "health"],
+    ["activation", "transfer", "report", "engine", "health"],
     ["updater", "aio"],
     ["__init__"],
 ]

@@ -28,6 +28,7 @@ import ota.engine
 import ota.net
 import ota.transfer
 import ota.trial
+from ota.chip import DEEP_SLEEP, HARD, POWER_ON, SOFT
 from ota.config import UNVERIFIED
 from ota.errors import error
 from ota.health import status
@@ -37,6 +38,7 @@ from ota.journal import (
     CANCELLED,
     CONFIRMED,
     CONFIRMING,
+    KEPT_WAKING,
     NONE,
     SIZE,
     TRIAL,
@@ -47,11 +49,20 @@ from ota.journal import (
 )
 from ota.local import Wire
 from ota.manifest import BLOCK
-from ota.memory import save_journal
 from ota.net import Network, link_error
-from ota.otadata import ABORTED, NEW, PENDING_VERIFY, UNDEFINED, VALID, active, seq_of
+from ota.otadata import (
+    ABORTED,
+    NEW,
+    PENDING_VERIFY,
+    STATE_NAMES,
+    UNDEFINED,
+    VALID,
+    active,
+    next_seq,
+    seq_of,
+)
 from ota.otadata import encode as entry
-from ota.port import HARD, POWER_ON, SOFT, Port
+from ota.port import Port
 from ota.reader import HEADER
 from ota.receipt import FILE, Receipt, load_receipts, save_receipts
 from ota.situation import Situation
@@ -81,9 +92,6 @@ class Part:
 
     def readblocks(self, block, buf, offset=0):
         buf[:] = self.data[block * 4096 + offset : block * 4096 + offset + len(buf)]
-
-    def set_boot(self):
-        raise OSError(-5379, "ESP_ERR_OTA_VALIDATE_FAILED")
 
 
 class Partitions:
@@ -154,10 +162,6 @@ def test_otadata_is_needed():
 
 def test_the_chip_is_the_one_of_the_running_image():
     assert port((OTA_0,)).chip_id() == 9
-
-
-def test_a_slot_that_the_bootloader_refuses_is_not_selected():
-    assert code_of(port((OTA_0,)).select, Part(OTA_0)) == "not-bootable"
 
 
 def test_a_mark_that_fails_is_an_error():
@@ -232,27 +236,6 @@ def test_a_clock_that_was_set_to_a_guess_is_not_set():
         assert guessing.clock_is_set()
     finally:
         Port._guessed = False
-
-
-def test_a_log_that_cannot_be_written_stops_nothing():
-    class FullForLogs:
-        written = []
-
-        def now(self):
-            return 1790000000
-
-        def nvs_read(self, key, buf):
-            return 0
-
-        def nvs_write(self, key, blob):
-            if key == "log":
-                raise error("nvs", "full")
-            self.written.append(key)
-
-    journal = Journal()
-    journal.state = ACTIVATED
-    save_journal(FullForLogs(), journal)
-    assert FullForLogs.written == ["journal"]
 
 
 def test_without_a_tls_root_that_can_be_read_nothing_is_opened():
@@ -647,6 +630,10 @@ def test_bytes_behind_the_end_are_refused_not_dropped():
 # Situation and trial
 
 
+class Reset(BaseException):
+    """The board resets: nothing goes on after that."""
+
+
 class Bench(Port):
     """Two slots, otadata and a journal in RAM. `log`: what was done to the board."""
 
@@ -684,8 +671,10 @@ class Bench(Port):
         if key == "journal":
             self.record = blob
 
-    def select(self, part):
-        self.log.append("select")
+    def select(self, slot, state=NEW):
+        self.log.append("select %d %s" % (slot, STATE_NAMES[state]))
+        index = 1 if active(self.entries) == 0 else 0
+        self.entries[index] = entry(next_seq(self.entries, slot, 2), state)
 
     def drop_entry(self, index):
         self.log.append("drop %d" % index)
@@ -707,6 +696,7 @@ class Bench(Port):
 
     def reset(self):
         self.log.append("reset")
+        raise Reset
 
 
 OLD = entry(1, VALID)  # slot 0
@@ -716,7 +706,10 @@ BLANK = b"\xff" * 32
 def booted(bench):
     """What boot() did."""
     ota.trial.fault = ""
-    boot(300, bench)
+    try:
+        boot(300, port=bench)
+    except Reset:
+        pass
     assert ota.trial.fault == ""
     return bench.log
 
@@ -739,9 +732,11 @@ def test_an_aborted_record_is_about_its_own_slot():
     assert found.was_aborted(1) and not found.was_aborted(0)
 
 
-def test_without_a_record_a_board_is_repaired_once():
-    assert booted(Bench(0, BLANK, BLANK)) == ["select", "reset"]
-    assert booted(Bench(0, BLANK, BLANK, resets=1)) == []
+def test_without_a_record_a_board_is_repaired_once_without_a_reset():
+    for running in (0, 1):
+        bench = Bench(running, BLANK, BLANK)
+        assert booted(bench) == ["select %d VALID" % running]
+        assert booted(bench) == ["select %d VALID" % running]
 
 
 def test_without_rollback_a_hard_reset_ends_a_trial_and_a_soft_one_does_not():
@@ -751,11 +746,38 @@ def test_without_rollback_a_hard_reset_ends_a_trial_and_a_soft_one_does_not():
     assert booted(Bench(1, OLD, new, SOFT, **trying)) == []
 
 
+def test_the_wake_after_sixteen_ends_a_trial_with_and_without_rollback():
+    for state in (PENDING_VERIFY, NEW):
+        for wakes in range(16):
+            bench = Bench(1, OLD, entry(2, state), DEEP_SLEEP, slot=1, state=TRIAL, wakes=wakes)
+            assert booted(bench) == ["watchdog"], wakes
+            found = bench.journal()
+            assert (found.wakes, found.tries, found.state) == (wakes + 1, 0, TRIAL)
+        bench = Bench(1, OLD, entry(2, state), DEEP_SLEEP, slot=1, state=TRIAL, wakes=16)
+        assert booted(bench) == ["drop 1", "reset"]
+        found = bench.journal()
+        assert (found.outcome, found.tries, found.state) == (KEPT_WAKING, 1, NONE)
+        assert found.untold
+
+
+def test_only_a_wake_of_the_same_trial_is_counted():
+    new = entry(2, PENDING_VERIFY)
+    for cause in (POWER_ON, SOFT, HARD):
+        bench = Bench(1, OLD, new, cause, slot=1, state=TRIAL, wakes=16)
+        booted(bench)
+        assert bench.journal().wakes == 16, cause
+    bench = Bench(1, OLD, new, DEEP_SLEEP, slot=0, state=TRIAL, wakes=16)
+    assert booted(bench) == ["watchdog"]
+    assert (bench.journal().slot, bench.journal().wakes) == (1, 0)
+
+
 def test_without_rollback_a_trial_goes_on_where_nothing_is_left():
     new = entry(2, NEW)
     bench = Bench(1, BLANK, new, HARD, slot=1, sequence=2, state=TRIAL)
     assert booted(bench) == ["watchdog"]
-    assert bench.journal().state == TRIAL
+    assert bench.journal().tries == 1
+    confirm(bench)
+    assert bench.journal().highest == 2
 
 
 def test_a_trial_does_not_use_the_journal_of_the_other_slot():
@@ -838,10 +860,11 @@ class Shelf(Bench):
     def device_id(self):
         return b"bench"
 
-    def select(self, part):
-        self.log.append("select")
-        if self.selects:
-            self.entries[1] = entry(4, NEW)
+    def select(self, slot, state=NEW):
+        if not self.selects:
+            self.log.append("select")
+            raise error("not-activated", "does not read back")
+        Bench.select(self, slot, state)
 
 
 class Desk(Updater):
@@ -964,20 +987,22 @@ def test_an_install_ends_as_activated():
     done = desk()
     done.install(done.release)
     assert done.shelf.journal().state == ACTIVATED
-    assert done.shelf.log == ["select"]
+    assert done.shelf.log == ["select 1 NEW"]
 
 
-def test_a_selection_that_otadata_does_not_show_is_no_activation():
+def test_a_selection_that_fails_is_no_activation():
     deaf = desk()
     deaf.shelf.selects = False
     assert code_of(deaf.install, deaf.release) == "not-activated"
     assert deaf.shelf.journal().state == WRITING
+    assert deaf.shelf.log == ["select"]
+    assert deaf.shelf.journal().events() == []
 
 
 def test_the_only_record_is_not_dropped():
     asked = Desk(Shelf(0, BLANK, entry(2, NEW)), IMAGE)
     asked.install(asked.release)
-    assert asked.shelf.log == ["select"]
+    assert asked.shelf.log == ["select 1 NEW"]
 
 
 # Where the payload comes from
@@ -1354,7 +1379,7 @@ def test_an_update_takes_one_connection():
     assert asked.update(None, None, True) is asked.release
     assert asked.site.paths == ["/x.manifest", "/app.bin"]
     assert (asked.site.connections, asked.site.open) == (1, 0)
-    assert asked.shelf.log == ["select"]
+    assert asked.shelf.log == ["select 1 NEW"]
 
 
 def test_an_update_that_fails_before_the_download_leaves_no_connection_open():

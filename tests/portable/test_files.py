@@ -1,15 +1,16 @@
 """Files on the device: read whole under a limit, replaced whole; receipts and configuration."""
 
+import hashlib
 import json
 import os
 
-from fakes import code_of, raises, scratch
+from fakes import RamSlot, code_of, noise, raises, scratch
 
 from ota.config import FILE, UNVERIFIED, Config, load_config
 from ota.errors import SlotError
 from ota.files import read_file, replace_file
 from ota.receipt import FILE as RECEIPTS
-from ota.receipt import Receipt, encode, load_receipts, save_receipts
+from ota.receipt import Receipt, encode, holds, load_receipts, save_receipts
 
 
 def put(data, name="file"):
@@ -161,6 +162,48 @@ def test_every_truncation_of_receipts_is_no_receipts():
         with open(path, "wb") as file:
             file.write(GOLDEN[:n].encode())
         assert load_receipts(path) == {}, n
+
+
+def put_in_slot(data, behind=b"\xff"):
+    """A slot with these bytes, and something behind them."""
+    slot = RamSlot(16 * 4096, behind)
+    slot.data[: len(data)] = data
+    return slot
+
+
+def receipt_of(data):
+    return Receipt(hashlib.sha256(data).digest(), len(data), "1.0", 1)
+
+
+def test_a_slot_holds_the_image_of_its_receipt_whatever_is_behind_it():
+    for size in (1, 4095, 4096, 4097, 9000, 8 * 4096):
+        image = noise(size)
+        for behind in (b"\xff", b"\x00", b"x"):
+            assert holds(put_in_slot(image, behind), receipt_of(image)), (size, behind)
+
+
+def test_a_slot_with_one_other_byte_does_not_hold_it():
+    image = noise(9000)
+    for at in (0, 1, 4095, 4096, 8191, 8192, 8999):
+        slot = put_in_slot(image)
+        slot.data[at] ^= 1
+        assert not holds(slot, receipt_of(image)), at
+
+
+def test_a_receipt_of_another_size_or_digest_is_not_held():
+    image = noise(9000)
+    slot = put_in_slot(image)
+    for size in (8999, 9001):
+        receipt = receipt_of(image)
+        receipt.size = size
+        assert not holds(slot, receipt), size
+    receipt = receipt_of(image)
+    receipt.sha256 = receipt.sha256[:31] + b"x"
+    assert not holds(slot, receipt)
+
+
+def test_an_image_that_goes_over_the_end_of_the_slot_is_an_oserror():
+    raises(OSError, holds, RamSlot(4096), Receipt(DIGEST, 4097, "1.0", 1))
 
 
 def test_receipts_that_break_the_schema_are_none():

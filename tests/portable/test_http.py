@@ -280,6 +280,19 @@ def test_a_request_may_be_about_one_version():
     assert b"Range" not in other
 
 
+def test_a_request_with_a_body_is_a_post_of_json():
+    body = b'{"a": "\xc3\xa4"}'
+    assert request(Url("https://a.example/b?c"), "A: b\r\n", body=body) == (
+        b"POST /b?c HTTP/1.1\r\n"
+        b"Host: a.example\r\n"
+        b"Accept-Encoding: identity\r\n"
+        b"A: b\r\n"
+        b"Content-Type: application/json\r\n"
+        b"Content-Length: 11\r\n"
+        b"\r\n" + body
+    )
+
+
 # The head
 
 

@@ -8,11 +8,16 @@ from ota.journal import (
     CANCELLED,
     CONFIRMED,
     CONFIRMING,
+    CRASH_LOOP,
     CRASHED,
     DROP,
     EVENTS,
+    EVENTS_KEPT,
+    KEPT_WAKING,
+    LEAVING,
     MAX_CRASHES,
     MAX_TRIES,
+    MAX_WAKES,
     NO_RECORD,
     NONE,
     NORMAL,
@@ -20,11 +25,11 @@ from ota.journal import (
     NOT_LOADED,
     ON_TRIAL,
     OTHER,
-    OUTCOMES,
     POWER_LOST,
     REPAIR,
     RESET,
     ROLLED_BACK,
+    SELECTED,
     SIZE,
     SOFT_TRIAL,
     STATE_TABLE,
@@ -43,8 +48,8 @@ from ota.otadata import ABORTED, INVALID, NEW, PENDING_VERIFY, UNDEFINED, VALID
 DIGEST = bytes(range(32))
 HEAD = bytes(range(0xE0, 0xF0))
 NAMES = (
-    "generation highest state tries crashes resets slot sequence digest head outcome version reason "
-    "refused"
+    "generation highest state tries crashes resets wakes slot sequence digest head outcome version "
+    "untold reason refused log"
 ).split()
 
 
@@ -52,6 +57,7 @@ def full():
     """A journal in which no two fields are equal."""
     journal = Journal()
     journal.state, journal.tries, journal.crashes, journal.resets = TRIAL, 2, 1, 7
+    journal.wakes, journal.untold = 6, True
     journal.generation = 0x04030201
     journal.highest = 0x1817161514131211
     journal.sequence = 0x2827262524232221
@@ -59,6 +65,7 @@ def full():
     journal.slot, journal.outcome = 9, CRASHED
     journal.refused = [(bytes((0x40 + i,)) * 16, 0x51 + i) for i in range(4)]
     journal.version, journal.reason = "1.2", "boom"
+    journal.log = bytes([0x60 + i // 16 for i in range(256)])
     return journal
 
 
@@ -84,13 +91,13 @@ def changed(at, new):
 
 def test_the_layout_is_the_one_of_the_format():
     golden = (
-        b"\x01\x03\x02\x01"
+        b"\x02\x03\x02\x01"
         b"\x01\x02\x03\x04"
         b"\x11\x12\x13\x14\x15\x16\x17\x18"
         b"\x21\x22\x23\x24\x25\x26\x27\x28"
         + DIGEST
         + HEAD
-        + b"\x09\x04\x07\x00"
+        + b"\x09\x04\x07\x06"
         + b"\x40" * 16
         + b"\x51\x00\x00\x00\x00\x00\x00\x00"
         + b"\x41" * 16
@@ -101,14 +108,16 @@ def test_the_layout_is_the_one_of_the_format():
         + b"\x54\x00\x00\x00\x00\x00\x00\x00"
         + b"1.2"
         + bytes(21)
+        + b"\x01"
         + b"boom"
-        + bytes(52)
+        + bytes(51)
+        + b"".join([bytes((0x60 + i,)) * 16 for i in range(16)])
     )
-    assert len(golden) == 252
+    assert len(golden) == 508
     record = encode(full())
-    assert record[:252] == golden
-    assert record[252:] == struct.pack("<I", binascii.crc32(golden)) == b"\x18\x5d\xaf\xdc"
-    assert len(record) == SIZE == 256
+    assert record[:508] == golden
+    assert record[508:] == struct.pack("<I", binascii.crc32(golden)) == b"\xa1\xe0\x22\x72"
+    assert len(record) == SIZE == 512
 
 
 def test_a_record_gives_back_what_was_put_in():
@@ -120,17 +129,20 @@ def test_every_field_goes_there_and_back_alone():
     for name, value in (
         ("generation", 0xFFFFFFFF),
         ("highest", (1 << 64) - 1),
-        ("state", CONFIRMING),
+        ("state", LEAVING),
         ("tries", 255),
         ("crashes", 255),
         ("resets", 255),
+        ("wakes", 255),
         ("slot", 15),
         ("sequence", (1 << 64) - 1),
         ("digest", b"\xff" * 32),
         ("head", b"\xff" * 16),
-        ("outcome", CANCELLED),
+        ("outcome", CRASH_LOOP),
+        ("untold", True),
+        ("log", b"\x01" * 256),
         ("version", "x" * 24),
-        ("reason", "y" * 56),
+        ("reason", "y" * 55),
         ("refused", [(b"\x01" * 16, 1)]),
     ):
         journal = Journal()
@@ -147,6 +159,8 @@ def test_the_defaults_of_a_device_that_remembers_nothing():
     assert (journal.tries, journal.crashes, journal.resets, journal.slot) == (0, 0, 0, 0)
     assert (journal.sequence, journal.digest, journal.head) == (0, bytes(32), bytes(16))
     assert (journal.version, journal.reason, journal.refused) == ("", "", [])
+    assert (journal.wakes, journal.untold, journal.news) == (0, False, 0)
+    assert journal.events() == [] and journal.log == bytes(256)
     assert Journal().refused is not journal.refused
 
 
@@ -172,7 +186,7 @@ def test_every_other_length_is_noticed():
     for more in (b"\x00", b"\xff", record):
         assert decode(record + more) is None
     # Also where the CRC would fit.
-    for n in (252, 260):
+    for n in (252, 256, 508, 516):
         body = (record + bytes(8))[: n - 4]
         assert decode(body + struct.pack("<I", binascii.crc32(body))) is None, n
 
@@ -184,11 +198,11 @@ def test_blank_and_zero_records_are_none():
 
 def test_another_format_is_none():
     for number in range(256):
-        assert (decode(changed(0, bytes((number,)))) is None) == (number != 1), number
+        assert (decode(changed(0, bytes((number,)))) is None) == (number != 2), number
 
 
 def test_a_state_or_outcome_of_a_later_library_reads_as_none_and_the_rest_counts():
-    for at, name, highest in ((1, "state", CONFIRMING), (73, "outcome", CANCELLED)):
+    for at, name, highest in ((1, "state", LEAVING), (73, "outcome", CRASH_LOOP)):
         for number in range(256):
             journal = decode(changed(at, bytes((number,))))
             assert getattr(journal, name) == (number if number <= highest else 0), (name, number)
@@ -196,8 +210,20 @@ def test_a_state_or_outcome_of_a_later_library_reads_as_none_and_the_rest_counts
             assert values(journal) == values(full())
 
 
-def test_the_reserved_byte_is_ignored():
-    assert values(decode(changed(75, b"\xff"))) == values(full())
+def test_a_record_of_the_format_before_is_none():
+    body = b"\x01" + bytes(251)
+    record = body + struct.pack("<I", binascii.crc32(body))
+    assert decode(record) is None
+    assert decode(sealed(record + bytes(256))) is None
+
+
+def test_only_one_says_that_nobody_was_told():
+    for number in range(256):
+        assert decode(changed(196, bytes((number,)))).untold == (number == 1), number
+    for untold in (True, False):
+        journal = full()
+        journal.untold = untold
+        assert encode(journal)[196] == untold
 
 
 def test_text_is_printable_ascii_and_the_rest_is_shown_as_question_marks():
@@ -212,7 +238,7 @@ def test_text_is_printable_ascii_and_the_rest_is_shown_as_question_marks():
 def test_texts_are_cut_to_their_fields():
     journal = Journal()
     for text, version, reason in (
-        ("x" * 100, "x" * 24, "x" * 56),
+        ("x" * 100, "x" * 24, "x" * 55),
         ("", "", ""),
         ("a b", "a b", "a b"),
     ):
@@ -235,10 +261,11 @@ def test_unused_places_of_the_ring_are_not_read():
 
 
 def test_states_and_outcomes_have_the_numbers_of_the_format():
-    assert (NONE, WRITING, ACTIVATED, TRIAL, CONFIRMING) == (0, 1, 2, 3, 4)
+    assert (NONE, WRITING, ACTIVATED, TRIAL, CONFIRMING, LEAVING) == (0, 1, 2, 3, 4, 5)
     assert (CONFIRMED, TEST_FAILED, ROLLED_BACK, CRASHED) == (1, 2, 3, 4)
     assert (WATCHDOG, POWER_LOST, NOT_LOADED, CANCELLED) == (5, 6, 7, 8)
-    assert OUTCOMES == (
+    assert (SELECTED, KEPT_WAKING, CRASH_LOOP) == (9, 10, 11)
+    assert EVENTS == (
         "none",
         "confirmed",
         "self-test failed",
@@ -248,9 +275,11 @@ def test_states_and_outcomes_have_the_numbers_of_the_format():
         "lost power",
         "did not load",
         "cancelled",
+        "activated",
+        "did not confirm",
+        "crash loop",
     )
-    assert EVENTS[:9] == OUTCOMES and EVENTS[9:] == ("activated",)
-    assert (MAX_TRIES, MAX_CRASHES) == (3, 2)
+    assert (MAX_TRIES, MAX_CRASHES, MAX_WAKES) == (3, 2, 16)
 
 
 # What boot() does
@@ -349,15 +378,17 @@ def test_a_start_names_the_attempt():
     assert (journal.state, journal.slot, journal.sequence) == (WRITING, 1, 12)
     assert (journal.digest, journal.head, journal.version) == (b"\x07" * 32, b"\x08" * 16, "2.0")
     assert (journal.outcome, journal.reason, journal.resets) == (0, "", 0)
+    assert (journal.wakes, journal.untold) == (0, False)
     assert (journal.tries, journal.crashes) == (0, 0)
     assert journal.highest == full().highest and journal.generation == full().generation
-    assert journal.refused == full().refused
+    assert journal.refused == full().refused and journal.log == full().log
 
 
 def test_an_image_that_was_tried_before_keeps_its_count():
     journal = full()
     journal.start(0, journal.sequence, DIGEST, HEAD, "2.0")
     assert (journal.tries, journal.crashes, journal.resets) == (2, 1, 0)
+    assert journal.wakes == 0
     assert (journal.state, journal.slot, journal.outcome, journal.reason) == (WRITING, 0, 0, "")
 
 
@@ -388,22 +419,72 @@ def test_an_outcome_is_news_until_the_log_has_it():
     assert journal.news == WATCHDOG
     # The record does not keep it.
     assert decode(encode(journal)).news == 0
+    journal.note(7)
+    assert journal.news == 0
+    assert journal.events()[0] == (7, WATCHDOG, 9, full().sequence)
+
+
+def test_an_event_has_its_place_at_the_head_of_the_log():
+    journal = full()
+    journal.news = SELECTED
+    journal.note(0x74737271)
+    wanted = b"\x71\x72\x73\x74" + b"\x09\x09\x00\x00" + b"\x21\x22\x23\x24\x25\x26\x27\x28"
+    record = encode(journal)
+    assert record[252:268] == wanted
+    assert record[268:508] == full().log[:240]
+
+
+def test_without_news_the_log_stays_as_it_is():
+    journal = full()
+    journal.note(7)
+    assert journal.log == full().log
+
+
+def test_sixteen_events_are_kept_newest_first():
+    journal = Journal()
+    for count in range(1, 20):
+        journal.slot, journal.sequence = count % 2, 100 + count
+        journal.end(1 + count % 8, "")
+        journal.note(count)
+        found = journal.events()
+        assert len(found) == min(count, EVENTS_KEPT) and EVENTS_KEPT == 16
+        assert found[0] == (count, 1 + count % 8, count % 2, 100 + count)
+        assert [time for time, _, _, _ in found] == list(range(count, max(count - 16, 0), -1))
+        assert decode(encode(journal)).events() == found
+
+
+def test_an_event_of_a_later_library_is_an_event():
+    assert decode(changed(252 + 4, b"\xc8")).events()[0][1] == 200
+    # One without a kind is none.
+    assert len(decode(changed(252 + 4, b"\x00")).events()) == 15
 
 
 def test_an_end_keeps_how_it_ended():
     journal = full()
     journal.end(WATCHDOG, "late")
     assert (journal.state, journal.outcome, journal.reason) == (NONE, WATCHDOG, "late")
+    assert journal.untold
     wanted = full()
     for name in NAMES:
         if name not in ("state", "outcome", "reason"):
             assert getattr(journal, name) == getattr(wanted, name), name
 
 
+def test_how_an_attempt_ended_is_untold_until_the_next_one_begins():
+    journal = Journal()
+    assert not journal.untold
+    journal.end(CONFIRMED, "")
+    assert journal.untold
+    journal.clear_attempt()
+    assert journal.untold
+    journal.start(1, 12, b"\x07" * 32, b"\x08" * 16, "2.0")
+    assert not journal.untold
+
+
 def test_forgetting_the_attempt_keeps_outcome_refused_and_highest():
     journal = full()
     journal.clear_attempt()
-    kept = ("generation", "highest", "outcome", "version", "reason", "refused")
+    kept = "generation highest outcome version untold reason refused log".split()
     for name in NAMES:
         wanted = full() if name in kept else Journal()
         assert getattr(journal, name) == getattr(wanted, name), name

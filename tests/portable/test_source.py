@@ -1,4 +1,4 @@
-"""The source: redirects, parts of one version, kept connections, and nothing but what was asked for."""
+"""The source: redirects, parts of one version, kept connections, posts, and nothing but what was asked for."""
 
 from fakes import Clock, code_of, raises
 
@@ -65,7 +65,8 @@ class Connection:
             return None
         data = data[: self._most(len(data))]
         self.request += data
-        if self.request.endswith(b"\r\n\r\n"):
+        head, end, body = self.request.partition(b"\r\n\r\n")
+        if end and len(body) == int(field(head.decode(), "Content-Length") or 0):
             text, self.request = self.request.decode(), b""
             self.answer(text)
         return len(data)
@@ -905,6 +906,145 @@ def test_nothing_is_unchanged_that_nobody_asked_about():
     assert refusal(status(304), 0, 10) == "http-status"
     _, code = second_part(b'"1"', status(304), (100, 200))
     assert code == "http-status"
+
+
+# Posts
+
+REPORT = b'{"outcome": "confirmed"}'
+
+
+def post(source, url=URL):
+    source._network.clock.drive(source.post(url, REPORT))
+
+
+def test_what_is_posted_arrives_once_in_any_pieces():
+    for most in (0, 1, 2, 7):
+        for gaps in (False, True):
+            server = Server(status(204, body=b""))
+            server.most, server.gaps = most, gaps
+            post(source_of(server))
+            ((_, text),) = server.requests
+            head, _, body = text.partition("\r\n\r\n")
+            assert head.startswith("POST /x HTTP/1.1\r\nHost: here\r\n")
+            assert field(head, "User-Agent") == "test"
+            assert field(head, "Content-Length") == "24"
+            assert body.encode() == REPORT
+
+
+def test_every_2xx_is_an_answer_to_a_post():
+    for number in (200, 201, 202, 204, 299):
+        assert (
+            outcome(post, source_of(Server(status(number, body=b"" if number == 204 else b"ok"))))
+            == ""
+        )
+
+
+def test_any_other_answer_to_a_post_is_an_error():
+    for number, code in (
+        (300, "http-status"),
+        (301, "http-status"),
+        (304, "http-status"),
+        (307, "http-status"),
+        (308, "http-status"),
+        (400, "http-status"),
+        (404, "http-status"),
+        (416, "http-status"),
+        (501, "http-status"),
+        (401, "denied"),
+        (403, "denied"),
+        (429, "server-busy"),
+        (500, "server-busy"),
+        (503, "server-busy"),
+    ):
+        server = Server(moved(b"/y", number), whole())
+        assert code_of(post, source_of(server)) == code, number
+        assert len(server.requests) == 1, number
+
+
+def test_a_post_takes_no_part_in_the_versions_of_a_file():
+    server = Server(
+        part(0, 100, more=tagged(b'"1"')), status(200), part(100, 200, more=tagged(b'"1"'))
+    )
+    source = source_of(server)
+    fetch(source, URL, 0, 100)
+    post(source)
+    fetch(source, URL, 100, 200)
+    ranges = [field(text, "If-Range") for _, text in server.requests]
+    assert ranges == ["", "", '"1"']
+    assert server.asked[1] == (1, "")
+
+
+def test_a_post_leaves_the_connection_to_the_next_request_where_little_comes_back():
+    for answer, used in (
+        (status(204), [1, 1]),
+        (b"HTTP/1.1 204 X\r\n\r\n", [1, 1]),
+        (b"HTTP/1.1 204 X\r\nContent-Length: 9\r\n\r\n", [1, 1]),
+        (status(200, body=b"x"), [1, 1]),
+        (status(200, body=b"x" * 1024), [1, 1]),
+        (status(200, body=b"x" * 1025), [1, 2]),
+        (status(200, b"Connection: close\r\n"), [1, 2]),
+        (b"HTTP/1.1 200 X\r\n\r\nuntil the end", [1, 2]),
+        (chunks(b"ok"), [1, 2]),
+    ):
+        server = Server(answer, whole())
+        source = source_of(server)
+        post(source)
+        assert fetch(source, URL) == FILE
+        assert numbers(server) == used, answer
+
+
+def test_a_page_that_204_announces_is_not_waited_for():
+    server = Server(b"HTTP/1.1 204 X\r\nContent-Length: 9\r\n\r\n")
+    server.end = None
+    post(source_of(server))
+    assert server.clock.seconds() == 0
+
+
+def test_a_post_whose_page_breaks_off_was_delivered():
+    server = Server(b"HTTP/1.1 200 X\r\nContent-Length: 9\r\n\r\nok", whole())
+    source = source_of(server)
+    assert outcome(post, source) == ""
+    assert fetch(source, URL) == FILE
+    assert numbers(server) == [1, 2]
+
+
+def test_a_post_whose_answer_is_lost_is_not_sent_again():
+    for kept in (False, True):
+        for end, code in (
+            (OSError(104, "reset"), "link-lost"),
+            (b"", "link-lost"),
+            (None, "timeout"),
+        ):
+            server = Server(status(204), b"", whole()) if kept else Server(b"", whole())
+            source = source_of(server)
+            if kept:
+                post(source)
+            server.end = end
+            assert code_of(post, source) == code
+            assert len(server.requests) == kept + 1
+            assert fetch(source, URL) == FILE, "the next request has a connection of its own"
+            source.close()
+            assert server.open == 0
+
+
+def test_a_post_that_nobody_answers_ends_after_the_silence_that_is_allowed():
+    server = Server(b"HTTP/1.1 ")
+    server.end = None
+    assert code_of(post, source_of(server)) == "timeout"
+    assert 20 <= server.clock.seconds() < 22
+
+
+def test_a_secret_is_posted_home_only():
+    for url, told in (
+        ("https://here/r", True),
+        ("https://there/r", False),
+        ("https://here:1/r", False),
+    ):
+        server = Server(status(204))
+        source = source_of(server, "Authorization: Bearer key\r\n")
+        source.home = "here"
+        post(source, Url(url))
+        assert ("key" in server.requests[0][1]) == told, url
 
 
 # Patience

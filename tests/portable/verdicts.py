@@ -180,10 +180,11 @@ def _journal(data):
     if found is None:
         return None
     fields = (
-        "generation highest state tries crashes resets slot sequence digest head outcome version "
-        "reason refused"
+        "generation highest state tries crashes resets wakes slot sequence digest head outcome "
+        "version untold reason refused log"
     ).split()
-    return [getattr(found, name) for name in fields] + [journal.encode(found)]
+    events = [list(event) for event in found.events()]
+    return [getattr(found, name) for name in fields] + [events, journal.encode(found)]
 
 
 def _receipts(data):
@@ -275,6 +276,7 @@ def documents():
     kept = journal.Journal()
     kept.start(1, 1 << 40, noise(32), noise(16, 2), "1.0")
     kept.end(journal.CRASHED, "\u00e9" * 100)
+    kept.note(1790000000)
     kept.refuse(noise(32), 1 << 40)
     receipts = {i: receipt.Receipt(noise(32, 1 + i), 1 << 20, "1.%d" % i, 1 + i) for i in range(2)}
     return [

@@ -26,7 +26,9 @@ _SHOWN = 10
 @click.option("--jobs", type=click.IntRange(1), help="Processes. Default: one per processor.")
 @click.option("--keep", "kept", type=PATH, metavar="FOLDER", help="Write failing states there.")
 @click.option(
-    "--set-boot", is_flag=True, help="Activate by Partition.set_boot() instead, to compare."
+    "--set-boot",
+    type=click.Choice(["old", "new"]),
+    help="Activate by Partition.set_boot() instead, as older or newer ESP-IDF has it: to compare.",
 )
 @as_json_option
 def cut(
@@ -36,7 +38,7 @@ def cut(
     seed: int,
     jobs: int | None,
     kept: Path | None,
-    set_boot: bool,
+    set_boot: str | None,
     as_json: bool,
 ) -> None:
     """Cut the power at every flash and NVS operation of an update, and let the board live on.
@@ -66,7 +68,7 @@ def cut(
         show({each.name: each.story for each in SCENARIOS}, as_json)
         return
     chosen = _chosen(names)
-    effort = replace(DEEP if deep else NORMAL, seed=seed, set_boot=set_boot)
+    effort = replace(DEEP if deep else NORMAL, seed=seed, set_boot=set_boot or "")
     workers = jobs or campaign.processors()
     start = time.monotonic()
     shards = min(8, 2 * workers) if deep else 1

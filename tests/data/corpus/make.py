@@ -453,24 +453,28 @@ def journal_cases() -> Cases:
     cases = Cases(12)
 
     def sealed(*changes) -> bytes:
-        body = bytearray(252)
-        struct.pack_into("<BBBBIQQ", body, 0, 1, 3, 2, 1, 9, 2**40, 2**40 + 1)
+        body = bytearray(508)
+        struct.pack_into("<BBBBIQQ", body, 0, 2, 3, 2, 1, 9, 2**40, 2**40 + 1)
         body[24:72] = bytes(range(48))
-        body[72:75] = bytes((1, 4, 7))
+        body[72:76] = bytes((1, 4, 7, 6))
         struct.pack_into("<16sQ", body, 76, b"r" * 16, 5)
         body[172:175] = b"1.2"
-        body[196:200] = b"boom"
+        body[196:201] = b"\x01boom"
+        struct.pack_into("<IBBHQ", body, 252, 1790000000, 4, 1, 0, 2**40 + 1)
         for at, new in changes:
             body[at : at + len(new)] = new
         return bytes(body) + struct.pack("<I", zlib.crc32(body))
 
     base = cases.add(sealed())
     good = cases.inputs[base]
-    patches = [(at, bytes((value,))) for at in range(4) for value in (0, 2, 4, 5, 8, 128, 255)]
-    patches += [(at, bytes((value,))) for at in (72, 73, 74, 75) for value in (0, 1, 8, 9, 255)]
+    patches = [(at, bytes((value,))) for at in range(4) for value in (0, 1, 3, 4, 5, 6, 128, 255)]
+    patches += [(at, bytes((value,))) for at in (72, 73, 74, 75) for value in (0, 1, 11, 12, 255)]
+    patches += [(196, bytes((value,))) for value in (0, 2, 128, 255)]
+    patches += [(252 + at, bytes((value,))) for at in (4, 5, 6) for value in (0, 12, 255)]
+    patches += [(252, b"\xff" * 16), (492, b"\xff" * 16), (252, bytes(16))]
     patches += [(at, b"\xff" * 8) for at in (4, 8, 16, 92, 116, 140, 164)]
     patches += [(92, bytes(8)), (164, b"\x01"), (76, b"\x00" * 16)]
-    for at, room in ((172, 24), (196, 56)):
+    for at, room in ((172, 24), (197, 55)):
         # Text: full, with zeros inside, UTF-8 good and bad: CPython is exact, MicroPython lenient.
         for text in (
             *(b"x" * room, b"x" * (room - 1), b"", b"a\x00b", b"\x00a", "\u00e9\u20ac".encode()),
@@ -482,11 +486,13 @@ def journal_cases() -> Cases:
             patches.append((at, text + bytes(room - len(text))))
     for at, new in patches:
         torn = cases.patch(base, at, len(new), new)  # as it is, and with its CRC
-        cases.patch(torn, 252, 4, sealed((at, new))[252:])
+        cases.patch(torn, 508, 4, sealed((at, new))[508:])
     cases.mutate(base, 40, BYTES, ends=10)
-    cases.add(b"", bytes(256), b"\xff" * 256)
+    cases.add(b"", bytes(512), b"\xff" * 512)
     cases.patch(base, len(good), 0, b"\x00")
     cases.patch(base, 0, 0, b"\x00")
+    before = b"\x01" + good[1:252]
+    cases.add(before + struct.pack("<I", zlib.crc32(before)))  # the format before this one
     return cases
 
 

@@ -10,7 +10,7 @@ import hashlib
 import random
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ota import otadata, receipt
 from ota_tools.board.flash import Flash, Operation
@@ -40,7 +40,8 @@ class Effort:
         others: the same elsewhere.
         weak: share of programs that are repeated with a cell that fails.
         seed: for all that is left to chance.
-        set_boot: activate by `Partition.set_boot()` instead, to compare.
+        set_boot: activate by `Partition.set_boot()` instead, to compare: as `old` or `new` ESP-IDF does it
+            where the slot is selected already; "" for ours.
     """
 
     subsets: int = 4
@@ -48,7 +49,7 @@ class Effort:
     others: float = 0.0005
     weak: float = 0.2
     seed: int = 1
-    set_boot: bool = False
+    set_boot: str = ""
 
 
 NORMAL = Effort()
@@ -111,6 +112,7 @@ class Explorer:
         self._effort = effort
         self._shard = shard
         self._port = SetBootPort if effort.set_boot else FixedPort
+        self._settings = replace(scenario.settings, in_place=effort.set_boot == "new")
         self.table: Table = parse_csv(BIG_TABLE) if scenario.big else small_table(scenario.factory)
         self._digests = {
             version: hashlib.sha256(app.data).digest() for version, app in world.apps.items()
@@ -192,7 +194,7 @@ class Explorer:
                 file.write(data)
 
     def _life(self, state: State) -> Life:
-        return Life(self._world, state, self._scenario.settings, self.judge.holds, self._port)
+        return Life(self._world, state, self._settings, self.judge.holds, self._port)
 
     # The cuts
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import ota.engine
 import ota.guard
+import ota.memory
 import ota.trial
 from ota.errors import OtaError
 from ota.files import replace_file
@@ -167,6 +168,11 @@ class Life:
     def roll_back(self) -> None:
         """By hand."""
         ota.trial.rollback("by hand", self.port)
+
+    def tell(self) -> None:
+        """Ask how the last update ended, until there is nothing more to tell."""
+        while ota.memory.outcome(self.port):
+            pass
 
     def sleep(self) -> None:
         """Deep sleep."""

@@ -112,6 +112,12 @@ def _writing_trust(life: Life, app: App) -> None:
     life.write_file("/ota_trust.json", life.world.trust)
 
 
+def _telling(life: Life, app: App) -> None:
+    life.try_out(app)
+    life.tell()
+    life.update("1.2")
+
+
 def _idle(life: Life, app: App) -> None:
     life.try_out(app)
 
@@ -195,6 +201,15 @@ SCENARIOS = (
         offering("9.0-stranger"),
         offering("9.0-stranger"),
         ("1.0",),
+    ),
+    Scenario(
+        "tells",
+        "the application asks how the last update ended",
+        _telling,
+        _telling,
+        ("1.2",),
+        runs=("1.1",),
+        before=(_UP,),
     ),
     Scenario("no-space", "the file system is full", _UP, _UP, ("1.0",), vfs_full=True),
     Scenario("config", "the configuration is written again", _writing_config, _UP, ("1.1",)),

@@ -18,8 +18,11 @@ WEAK = "weak cell"
 """No cut: a program that leaves one bit as it was."""
 
 _WIPED = "nvs wiped"
+_EARLY = 0.3  # of all cuts inside a page
 _ENTRY = 32  # bytes that NVS writes at once
-_NUMBERS = 8  # where the journal has its highest sequence: a format that is wrong gives away the rest
+_NUMBERS = (
+    8  # where the journal has its highest sequence: a format that is wrong gives away the rest
+)
 
 Torn = tuple[str, State]
 """How the power went, and what it left."""
@@ -64,7 +67,7 @@ def _torn_program(
     for _ in range(subsets):
         start = chance.choice(pages)
         end = min(start + PAGE, size)
-        kept = chance.getrandbits(8 * (end - start)) | _sparse(chance, 8 * (end - start))
+        kept = _some_bits(chance, 8 * (end - start))
         torn = int.from_bytes(step.data[start:end], "little") | kept
         data = step.data[:start] + torn.to_bytes(end - start, "little")
         state = before.copy()
@@ -72,13 +75,12 @@ def _torn_program(
         yield f"some bits: bytes {start} to {end}", state
 
 
-def _sparse(chance: random.Random, bits: int) -> int:
-    # None, half or nearly all bits: a cut early, in the middle or late in the page.
-    mask = chance.randrange(3)
-    if mask == 0:
-        return 0
-    more = chance.getrandbits(bits)
-    return more if mask == 1 else more | chance.getrandbits(bits) | chance.getrandbits(bits)
+def _some_bits(chance: random.Random, bits: int) -> int:
+    # Nearly all, half, or hardly any: a cut early, in the middle or late in the page.
+    some = chance.getrandbits(bits)
+    for _ in range(chance.randrange(7)):
+        some &= chance.getrandbits(bits)
+    return ~some & ((1 << bits) - 1) if chance.random() < _EARLY else some
 
 
 def _torn_erase(before: State, step: Operation, chance: random.Random) -> Iterator[Torn]:
