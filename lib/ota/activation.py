@@ -11,6 +11,7 @@ from .port import Port
 from .reader import HEADER
 from .receipt import FILE, Receipt, load_receipts, save_receipts
 from .situation import Situation
+from .trial import call_off
 
 
 def permitted(port: Port, release: Manifest) -> Situation:
@@ -102,7 +103,7 @@ def activate(port: Port, release: Manifest) -> None:
 
 def _unselect(port: Port, found: Situation) -> Situation:
     # A record that selects another slot than the running one: an install before this one.
-    if found.selected == found.running or not found.can_return():
+    if found.index < 0 or found.selected == found.running:
         return found
-    port.drop_entry(found.index)
+    call_off(port, found)
     return Situation(port)

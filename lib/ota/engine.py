@@ -292,10 +292,10 @@ class Engine:
         found = Situation(self._port)
         check_target(release, self._config.product, self._config.board, self._port.chip_id())
         newer = is_newer(release, highest(self._port, found), trust.sequence_floor)
-        if not newer:
-            self.reason = "up to date: sequence %d is confirmed" % release.sequence
-        elif found.journal.is_refused(release.sha256, release.sequence):
+        if found.journal.is_refused(release.sha256, release.sequence):
             self.reason = "%s failed here before" % release.version
+        elif not newer:
+            self.reason = "up to date: sequence %d is confirmed" % release.sequence
         check_limits(release, self._port.now(), next_slot(found)[1].info()[3])
         if self._port.clock_is_set() and release.created > self._port.now() + _DAY_S:
             raise error("manifest-format", "created in the future: %d" % release.created)

@@ -221,7 +221,7 @@ def encode(journal: Journal) -> bytes:
         journal.slot,
         journal.outcome,
         journal.resets,
-        journal.wakes,
+        min(journal.wakes, 255),
         ring,
         _fit(journal.version, _VERSION),
         journal.untold,

@@ -14,7 +14,7 @@ from micropython import const
 from .chip import Chip
 from .dates import build_date
 from .errors import error
-from .otadata import CRC_OFFSET, ENTRY_SIZE, NEW, STATE_OFFSET, active, encode, next_seq
+from .otadata import CRC_OFFSET, ENTRY_SIZE, NEW, STATE_OFFSET, active, encode, next_seq, seq_of
 
 _FREE_BLOCKS = const(4)  # a small file, its replacement, and littlefs' own two
 _EPOCH_2000 = const(946684800)  # Unix time of MicroPython's epoch on the ESP32
@@ -90,8 +90,12 @@ class Port(Chip):
         """
         entries = self.otadata()
         slots = len(self.slots())
-        index = 1 if active(entries) == 0 else 0
-        record = encode(next_seq(entries, slot, slots), state)
+        deciding = active(entries)
+        index = 1 if deciding == 0 else 0
+        seq = next_seq(entries, slot, slots)
+        if deciding >= 0 and seq == seq_of(entries[deciding]):
+            seq += slots  # of two equal ones the first record would win
+        record = encode(seq, state)
         part = self._otadata()
         try:
             part.ioctl(_ERASE, index)

@@ -5,7 +5,6 @@ picture.
 """
 
 from .journal import (
-    LEAVING,
     NO_RECORD,
     NONE,
     ON_TRIAL,
@@ -16,7 +15,7 @@ from .journal import (
     action,
 )
 from .memory import load_journal
-from .otadata import ABORTED, active, is_valid, slot_of, state_of
+from .otadata import ABORTED, VALID, active, is_valid, slot_of, state_of
 from .port import Port
 
 
@@ -57,7 +56,7 @@ class Situation:
         """Is the running image unconfirmed?"""
         if self.action in (TORN, REPAIR):
             journal = self.journal
-            return journal.slot == self.running and journal.state not in (NONE, LEAVING)
+            return journal.slot == self.running and journal.state != NONE
         return self.action in (ON_TRIAL, SOFT_TRIAL)
 
     def can_return(self) -> bool:
@@ -69,12 +68,14 @@ class Situation:
             return slot_of(other, len(self.slots)) != self.selected
         return self.has_factory
 
-    def may_return_to(self, slot: int) -> bool:
-        """Is it the slot that `can_return` is about, or is that about none?"""
-        if self.index < 0:
-            return True
+    def confirmed_elsewhere(self) -> int:
+        """The slot whose VALID record decides once the active one is dropped, -1 for none."""
+        if self.index < 0 or not self.can_return():
+            return -1
         other = self.entries[1 - self.index]
-        return not is_valid(other) or slot_of(other, len(self.slots)) == slot
+        if not is_valid(other) or state_of(other) != VALID:
+            return -1
+        return slot_of(other, len(self.slots))
 
     def spare_record(self, slot: int) -> int:
         """Index of a valid record that names `slot` and does not decide, -1 for none."""

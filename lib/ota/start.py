@@ -9,7 +9,7 @@ import sys
 
 from micropython import const
 
-from .chip import HARD, WATCHDOG, Chip
+from .chip import HARD, POWER_ON, WATCHDOG, Chip
 from .otadata import ENTRY_SIZE, VALID, active, slot_of, state_of
 
 _STATE = const(1)  # where the journal's record has its state
@@ -23,8 +23,8 @@ def boot(window_s: int = 0, crashes: int = 8, within_s: int = 600, port=None) ->
 
     On a trial it starts the watchdog for the whole time that the image has to confirm itself. A
     confirmed image that crashes again and again is left for the one in the other slot, once, where
-    that is what its receipt says. Never raises: a failure is kept for `ota.status()`, and counts as
-    "nothing known", never as confirmed. On a confirmed image it leaves only the package itself in
+    that is what its receipt says. Never raises: a failure is kept for `ota.status()` or, where it was
+    about counting crashes, printed; it counts as "nothing known", never as confirmed. On a confirmed image it leaves only the package itself in
     memory.
 
     Args:
@@ -62,9 +62,10 @@ def is_settled(chip: Chip) -> bool:
     if slot_of(entries[index], len(chip.find_slots())) != chip.running():
         return False
     record = bytearray(_RECORD)
-    size = chip.nvs_read("journal", record)
-    crc = binascii.crc32(memoryview(record)[: size - _CRC]) if size == _RECORD else 0
-    return record[_STATE] < _ACTIVATED or record[-_CRC:] != crc.to_bytes(_CRC, "little")
+    if chip.nvs_read("journal", record) != _RECORD or record[_STATE] < _ACTIVATED:
+        return True
+    crc = binascii.crc32(memoryview(record)[:-_CRC])
+    return record[-_CRC:] != crc.to_bytes(_CRC, "little")  # then nobody can read it
 
 
 def _entries(chip: Chip) -> tuple:
@@ -76,8 +77,11 @@ def _entries(chip: Chip) -> tuple:
 
 
 def _is_looping(chip: Chip, crashes: int, within_s: int) -> bool:
-    if chip.reset_cause() not in (HARD, WATCHDOG):
-        return False
+    cause = chip.reset_cause()
+    count = bytearray(8)
+    if cause not in (HARD, WATCHDOG):
+        if cause != POWER_ON or not chip.nvs_read("crashes", count) or not count[0]:
+            return False
     from .guard import is_crash_loop
 
     return is_crash_loop(chip, _entries(chip), len(chip.find_slots()), crashes, within_s)

@@ -123,12 +123,22 @@ def rollback(reason: str = "", port: "Port | None" = None) -> None:
     """
     port = port or Port()
     found = Situation(port)
-    if found.action == RESET and found.can_return():
-        port.drop_entry(found.index)
+    if found.action == RESET:
+        call_off(port, found)
         found.journal.end(CANCELLED, reason or "on request")
         save_journal(port, found.journal)
     else:
         _leave(port, ROLLED_BACK, reason or "on request", True)
+
+
+def call_off(port: Port, found: Situation) -> None:
+    """Drop the record that selects another image than the running one, whose own must decide then.
+
+    Raises SlotError `flash`, `not-activated`.
+    """
+    if not found.can_return():
+        port.select(found.running, VALID)
+    port.drop_entry(found.index)
 
 
 def reset(port: "Port | None" = None) -> None:
@@ -174,7 +184,8 @@ def _settle(port: Port, found: Situation) -> None:
         return
     if journal.slot == found.running:
         if journal.state == LEAVING:
-            _go_back(port, found)  # leaving it was cut short
+            if found.can_return():
+                _go_back(port, found)  # leaving it was cut short
             journal.state = NONE
             save_journal(port, journal)
         else:
@@ -200,22 +211,21 @@ def _begin_trial(port: Port, found: Situation, window_s: int) -> None:
     if mine and journal.state == CONFIRMING:
         _finish_confirm(port, journal)
         return
-    if mine and journal.is_refused(journal.digest, journal.sequence):
-        _go_back(port, found)  # leaving it was cut short
     cause = port.reset_cause()
     if mine and journal.state == TRIAL:
         if found.action != ON_TRIAL and cause not in (SOFT, DEEP_SLEEP):
             # No bootloader ends this trial; one reset without a confirm does.
             _note_failure(port, journal)
+            journal.state = LEAVING
             save_journal(port, journal)
-            _go_back(port, found)
-            journal.state = TRIAL  # there is no other image: it may still confirm itself
         elif cause == DEEP_SLEEP:
-            journal.wakes += 1
-            if journal.wakes > MAX_WAKES:
+            journal.wakes = min(journal.wakes + 1, MAX_WAKES + 1)
+            if journal.wakes > MAX_WAKES and _has_way_back(port, found):
                 _leave(port, KEPT_WAKING, "%d wakes without a confirm" % MAX_WAKES, False)
                 return
             save_journal(port, journal)
+    if mine and journal.state == LEAVING:
+        _go_back(port, found)  # or there is no other image, and this one may still confirm itself
     if cause != SOFT:
         window_s = window_s or _window(port)
         port.watchdog(window_s)
@@ -288,20 +298,23 @@ def _close_confirm(port: Port, journal: Journal) -> None:
 def _leave(port: Port, outcome: int, reason: str, final: bool) -> None:
     found = Situation(port)
     journal = found.journal
-    on_trial = found.on_trial()
-    if not on_trial:
+    if not found.on_trial():
         _adopt_running(port, found)
-    elif found.action != ON_TRIAL and not found.can_return() and _other(port, found) < 0:
+    elif not _has_way_back(port, found):
         raise error("no-rollback", "there is no other image")
     journal.tries += 1
     if final or journal.tries >= MAX_TRIES:
         journal.refuse(journal.digest, journal.sequence)
     journal.end(outcome, reason)
-    if not on_trial:
-        journal.state = LEAVING  # no trial would lead out of it after a cut
+    journal.slot = found.running
+    journal.state = LEAVING
     save_journal(port, journal)
     _go_back(port, found)
-    port.reset()  # the bootloader knows what to do, or there is nothing else to run
+    port.reset()  # the bootloader goes back
+
+
+def _has_way_back(port: Port, found: Situation) -> bool:
+    return found.action == ON_TRIAL or found.can_return() or _came_from(port, found) >= 0
 
 
 def _go_back(port: Port, found: Situation) -> None:
@@ -309,30 +322,33 @@ def _go_back(port: Port, found: Situation) -> None:
     if found.can_return():
         port.drop_entry(found.index)
     else:
-        other = _other(port, found)
-        if other < 0:
+        slot = _came_from(port, found)
+        if slot < 0:
             return
-        port.select(other, VALID)
+        port.select(slot, VALID)
     port.reset()
 
 
-def _other(port: Port, found: Situation) -> int:
-    # Another slot that holds the image of its receipt, -1 for none.
-    receipts = load_receipts(port.path(FILE))
-    for slot in receipts:
-        if slot != found.running and slot < len(found.slots) and found.may_return_to(slot):
-            try:
-                if holds(found.slots[slot], receipts[slot]):
-                    return slot
-            except OSError:
-                pass
-    return -1
+def _came_from(port: Port, found: Situation) -> int:
+    # The slot from which the running image, never confirmed, was installed: that one was. -1 where it
+    # does not hold the image of its receipt.
+    slot = (found.running - 1) % len(found.slots)
+    return slot if _is_as_received(port, found, slot) else -1
+
+
+def _is_as_received(port: Port, found: Situation, slot: int) -> bool:
+    receipt = load_receipts(port.path(FILE)).get(slot)
+    try:
+        return receipt is not None and holds(found.slots[slot], receipt)
+    except OSError:
+        return False
 
 
 def _adopt_running(port: Port, found: Situation) -> None:
     # Long after the trial: look at the other image first, and name the one that is left.
-    if _other(port, found) < 0:
-        raise error("no-rollback", "no other slot holds the image of its receipt")
+    slot = found.confirmed_elsewhere()
+    if slot < 0 or not _is_as_received(port, found, slot):
+        raise error("no-rollback", "no other slot holds a confirmed image as received")
     journal = found.journal
     journal.clear_attempt()
     journal.slot = found.running

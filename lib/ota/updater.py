@@ -90,7 +90,7 @@ class Updater(Engine):
         """Let the bootloader take the slot that holds `release` at the next reset, on trial.
 
         Hashes the slot first: it may have been written a while ago.
-        Raises ImageError `not-bootable`; SlotError as `download`, and `not-activated`, `files`.
+        Raises ImageError, SignatureError; SlotError as `download`, and `not-activated`.
         """
         self._drive(self._activate(release), feed)
 

@@ -39,6 +39,7 @@ from ota.journal import (
     CONFIRMED,
     CONFIRMING,
     KEPT_WAKING,
+    LEAVING,
     NONE,
     SIZE,
     TRIAL,
@@ -678,6 +679,7 @@ class Bench(Port):
 
     def drop_entry(self, index):
         self.log.append("drop %d" % index)
+        self.entries[index] = bytes(self.entries[index][:28]) + bytes(4)
 
     def mark_valid(self):
         self.log.append("mark in state %d" % self.journal().state)
@@ -756,7 +758,7 @@ def test_the_wake_after_sixteen_ends_a_trial_with_and_without_rollback():
         bench = Bench(1, OLD, entry(2, state), DEEP_SLEEP, slot=1, state=TRIAL, wakes=16)
         assert booted(bench) == ["drop 1", "reset"]
         found = bench.journal()
-        assert (found.outcome, found.tries, found.state) == (KEPT_WAKING, 1, NONE)
+        assert (found.outcome, found.tries, found.state) == (KEPT_WAKING, 1, LEAVING)
         assert found.untold
 
 
@@ -999,10 +1001,10 @@ def test_a_selection_that_fails_is_no_activation():
     assert deaf.shelf.journal().events() == []
 
 
-def test_the_only_record_is_not_dropped():
+def test_before_the_only_record_is_dropped_the_running_slot_gets_one():
     asked = Desk(Shelf(0, BLANK, entry(2, NEW)), IMAGE)
     asked.install(asked.release)
-    assert asked.shelf.log == ["select 1 NEW"]
+    assert asked.shelf.log == ["select 0 VALID", "drop 1", "select 1 NEW"]
 
 
 # Where the payload comes from

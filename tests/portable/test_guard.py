@@ -6,6 +6,7 @@ from fakes import raises
 
 # `from ota import x` does not find modules on MicroPython: the package has __getattr__.
 import ota.guard as guard
+from ota.chip import HARD, POWER_ON
 from ota.otadata import ABORTED, NEW, PENDING_VERIFY, VALID, encode
 
 BLANK = b"\xff" * 32
@@ -19,12 +20,17 @@ class Chip:
         blob: under the key `crashes`, None for none.
         writes: how often it was written.
         now: what the clock says.
+        cause: of the reset.
     """
 
     def __init__(self, blob=None, now=1000):
         self.blob = blob
         self.writes = 0
         self.now = now
+        self.cause = HARD
+
+    def reset_cause(self):
+        return self.cause
 
     def nvs_read(self, key, buf):
         assert key == "crashes"
@@ -141,3 +147,12 @@ def test_nvs_that_fails_comes_through():
 
     chip.nvs_store = full
     raises(OSError, chip.crashed)
+
+
+def test_a_power_on_starts_anew():
+    chip = Chip(struct.pack("<II", 7, 1000))
+    chip.cause = POWER_ON
+    assert not chip.crashed()
+    chip.cause = HARD
+    assert not chip.crashed()
+    assert struct.unpack("<II", chip.blob) == (1, 1000)

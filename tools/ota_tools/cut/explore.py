@@ -337,7 +337,7 @@ class Explorer:
             life = self._life(state)
             if log is not None:
                 life.log = log
-            if self._live(life, past, visited) or self._has_arrived(life):
+            if self._live(life, past, visited) or self._has_arrived(life, forgetful):
                 self._proven |= visited
                 return
         raise Failed(
@@ -365,7 +365,7 @@ class Explorer:
             return True
         return False
 
-    def _has_arrived(self, life: Life) -> bool:
+    def _has_arrived(self, life: Life, forgetful: bool) -> bool:
         state = life.state
         part = life.board.running
         assert part is not None
@@ -374,7 +374,11 @@ class Explorer:
         wrong = self.judge.wrong(state)
         if wrong:
             raise Failed("; ".join(wrong))
-        if app is None or app.version not in self._scenario.ends:
+        ends: set[str] = set(self._scenario.ends)
+        if forgetful and app and app.version not in ends and self.judge.is_confirmed(state, part):
+            self.result.forgotten += 1
+            ends = self.allowed
+        if app is None or app.version not in ends:
             return False
         return (journal is None or journal.state <= 1) and self.judge.is_confirmed(state, part)
 
