@@ -3,6 +3,7 @@
 `python docs/make.py` writes them; tests/host/test_docs.py holds them to what this would write.
 """
 
+import json
 import re
 import sys
 from pathlib import Path
@@ -130,7 +131,76 @@ def states_page() -> str:
     return "\n".join(lines) + "\n"
 
 
-PAGES = {"errors.md": errors_page, "states.md": states_page}
+def reliability_page() -> str:
+    """docs/reliability.md with the figures of docs/reliability.json, which `ota cut --report` wrote."""
+    page = (ROOT / "docs/reliability.md").read_text()
+    facts = json.loads((ROOT / "docs/reliability.json").read_text())
+    for name, lines in (("figures", _figures(facts)), ("torn records", _torn(facts))):
+        begin, end = f"<!-- {name}: made by docs/make.py -->", f"<!-- end of {name} -->"
+        before, _, rest = page.partition(begin)
+        page = "\n".join([before + begin, "", *lines, "", end + rest.partition(end)[2]])
+    return page
+
+
+def _figures(facts: dict) -> list[str]:
+    operations = sum(facts["operations"].values())
+    cuts = sum(facts["cuts"].values())
+    rows = {
+        "scenarios": len(facts["scenarios"]),
+        "operations of their clean runs": operations,
+        "of these cut": cuts,
+        "different states of flash and NVS from which the board lived on": facts["states"],
+        "of these after two cuts": facts["second cuts"],
+        "programs repeated with a cell that fails": facts["weak cells"],
+        "operations with an image of 1.4 MB, of these cut": "{operations}, {cuts}".format(
+            **facts["big"]
+        ),
+        "broken invariants": facts["failures"],
+        "starts of an unconfirmed image that only `ota.boot()` watched": facts[
+            "not watched by the bootloader"
+        ],
+        "states in which NVS and the record were lost at once, and an untested image stayed": facts[
+            "forgotten"
+        ],
+        "states in which the bootloader's own record was torn under an image that dies before boot.py": facts[
+            "beyond"
+        ],
+    }
+    lines = [
+        f"`ota cut{' --deep' if facts['effort'] == 'deep' else ''}`, {facts['date']}, seed {facts['seed']}, {facts['seconds']} s:",
+        "",
+        "| | |",
+        "|---|---|",
+    ]
+    lines += [f"| {what} | {value} |" for what, value in rows.items()]
+    lines += ["", "| how the power went | states |", "|---|---|"]
+    lines += [f"| {how} | {count} |" for how, count in facts["states by kind"].items()]
+    return lines
+
+
+def _torn(facts: dict) -> list[str]:
+    lines = [
+        f"{facts['tears of each']} tears of each, {facts['date']}:",
+        "",
+        "| who writes | the other record decides | watched | claims to be confirmed | nobody watches |",
+        "|---|---|---|---|---|",
+    ]
+    for way, share in facts["torn records"].items():
+        cells = " | ".join(
+            f"{share[kind]:.2%}" for kind in ("other", "watched", "valid", "unwatched")
+        )
+        lines.append(f"| {way} | {cells} |")
+    ms = facts["record program, ms"]
+    share = facts["torn records"]["the bootloader, NEW to PENDING"]["unwatched"]
+    lines += [
+        "",
+        f"Programming a record takes {ms:.2f} ms by the data sheets. A cut at a random moment of an update of a",
+        f"minute leaves a new image that the bootloader does not watch once in {60000 / ms / share:,.0f} times.",
+    ]
+    return lines
+
+
+PAGES = {"reliability.md": reliability_page, "errors.md": errors_page, "states.md": states_page}
 
 
 def main() -> None:

@@ -73,11 +73,11 @@ _LOG_SIZE = const(256)  # EVENTS_KEPT * _EVENT_SIZE
 NORMAL = const(0)  # finish a half-done confirm, or note how a trial ended
 ON_TRIAL = const(1)  # the bootloader watches: it goes back at the next reset
 SOFT_TRIAL = const(2)  # nobody watches but this library: it counts boots itself
-TORN = const(3)  # a torn record: software trial where the journal knows the image, else normal
+TORN = const(3)  # a torn record: a trial where the journal knows the image, else it is made VALID
 RESET = const(4)  # selected and not booted yet (deep sleep, soft reset): reset, once
 NOT_LOADABLE = const(5)  # the new image did not load: refuse it, drop its record
 DROP = const(6)  # an old breakage: drop the record
-REPAIR = const(7)  # no record at all is valid: select the running slot again
+REPAIR = const(7)  # no record at all is valid: the running slot gets one; an image on trial is left
 
 OTHER = const(-1)
 NO_RECORD = const(-2)

@@ -21,10 +21,13 @@ _SHOWN = 10
 @click.command()
 @click.argument("names", nargs=-1, metavar="[SCENARIO]...")
 @click.option("--list", "listed", is_flag=True, help="Only say which scenarios there are.")
-@click.option("--deep", is_flag=True, help="More tears, and half of all second cuts: an hour.")
+@click.option("--deep", is_flag=True, help="More tears, and many more second cuts: an hour.")
 @click.option("--seed", type=int, default=1, show_default=True, help="For what is left to chance.")
 @click.option("--jobs", type=click.IntRange(1), help="Processes. Default: one per processor.")
 @click.option("--keep", "kept", type=PATH, metavar="FOLDER", help="Write failing states there.")
+@click.option(
+    "--report", type=PATH, metavar="FOLDER", help="Write reliability.json there, for docs/make.py."
+)
 @click.option(
     "--set-boot",
     type=click.Choice(["old", "new"]),
@@ -38,6 +41,7 @@ def cut(
     seed: int,
     jobs: int | None,
     kept: Path | None,
+    report: Path | None,
     set_boot: str | None,
     as_json: bool,
 ) -> None:
@@ -95,6 +99,8 @@ def cut(
         for path in campaign.keep(total.result.failed, kept):
             if not as_json:
                 console.print(f"kept: {path}", markup=False)
+    if report:
+        campaign.publish(facts, "deep" if deep else "normal", report)
     if total.result.failed:
         raise Refused(f"{len(total.result.failed)} states broke what no cut may break")
 

@@ -4,6 +4,7 @@ import json
 import multiprocessing
 import os
 import tempfile
+import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ota_tools.board.model import Settings
+from ota_tools.cut import records
 from ota_tools.cut.explore import Effort, Explorer, Failure, Result
 from ota_tools.cut.scenarios import BY_NAME, Scenario
 from ota_tools.cut.world import World, make_world
@@ -115,6 +117,22 @@ def keep(failures: list[Failure], folder: Path) -> list[Path]:
         (path / "why.txt").write_text(f"{failure.where}\n{failure.what}\n")
         found.append(path)
     return found
+
+
+def publish(facts: dict[str, Any], effort: str, folder: Path) -> Path:
+    """Write reliability.json, of which docs/make.py makes the figures of docs/reliability.md."""
+    torn = {way: records.shares(way, facts["seed"]) for way in records.WAYS}
+    whole = {
+        **facts,
+        "effort": effort,
+        "date": time.strftime("%Y-%m-%d", time.gmtime()),
+        "torn records": torn,
+        "tears of each": records.TEARS,
+        "record program, ms": records.program_ms(),
+    }
+    path = folder / "reliability.json"
+    path.write_text(json.dumps(whole, indent=1) + "\n")
+    return path
 
 
 def processors() -> int:
