@@ -153,6 +153,39 @@ def test_a_download_cut_in_the_middle_goes_on_where_it_was(site, tmp_path):
     assert not [a for a in rewritten if first <= a < first + 0x10000]
 
 
+def test_a_device_that_is_awake_for_moments_finishes_and_loses_a_block_each_time_at_most(
+    site, tmp_path
+):
+    v = site.device(tmp_path / "b")
+    image = image_of(5, 600_000)
+    site.publish(image, "1.1")
+    served = []
+    lives = 0
+    while v.running() == "ota_0":
+        lives += 1
+        left = 45  # operations: about 90 KB, and the power goes
+
+        def cut(_):
+            nonlocal left
+            left -= 1
+            return left == 0
+
+        v.board.flash.cut_before = cut
+        before = len(v.board.flash.operations)
+        try:
+            u = updater(v)
+            u.install(u.check())
+        except PowerCut:
+            pass
+        v.board.flash.cut_before = None
+        served.append(len(v.board.flash.operations) - before)
+        v.power_on()
+        start.boot(port=v.port())
+    assert 4 < lives < 12
+    sectors = -(-len(image) // 4096)
+    assert sum(served) < 2 * (sectors + 16 * lives) + 20  # an erase and a program of each
+
+
 def test_every_power_cut_during_an_update_leaves_a_board_that_boots_and_updates(site, tmp_path):
     image = image_of(5, 20000)
     site.publish(image, "1.1")

@@ -116,8 +116,13 @@ def _chosen(names: tuple[str, ...]) -> "list[Scenario]":
 
 def _print(facts: dict[str, Any]) -> None:
     shown = dict(facts)
-    for name in ("operations", "cuts", "states by kind", "scenarios", "NVS writes", "big"):
+    for name in ("operations", "cuts", "states by kind", "big"):
         shown[name] = [f"{count:>7}  {what}" for what, count in facts[name].items()]
+    writes = shown.pop("NVS writes")
+    shown["scenarios"] = [
+        f"{count:>7} states, NVS written {writes[name]} times: {name}"
+        for name, count in facts["scenarios"].items()
+    ]
     failed = shown.pop("failed")
     show(shown, False)
     for each in failed[:_SHOWN]:
