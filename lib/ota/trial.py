@@ -105,10 +105,10 @@ def confirm(port: "Port | None" = None) -> None:
     found = Situation(port)
     if not found.on_trial():
         return
-    found.journal.slot = found.running
-    found.journal.state = CONFIRMING
-    save_journal(port, found.journal)
-    _finish_confirm(port, found.journal)
+    journal = _own_journal(found)
+    journal.state = CONFIRMING
+    save_journal(port, journal)
+    _finish_confirm(port, journal)
     port.park_watchdog()
 
 
@@ -206,13 +206,12 @@ def _settle(port: Port, found: Situation) -> None:
 
 
 def _begin_trial(port: Port, found: Situation, window_s: int) -> None:
-    journal = found.journal
-    mine = journal.slot == found.running
-    if mine and journal.state == CONFIRMING:
+    journal = _own_journal(found)
+    if journal.state == CONFIRMING:
         _finish_confirm(port, journal)
         return
     cause = port.reset_cause()
-    if mine and journal.state == TRIAL:
+    if journal.state == TRIAL:
         if found.action != ON_TRIAL and cause not in (SOFT, DEEP_SLEEP):
             # No bootloader ends this trial; one reset without a confirm does.
             _note_failure(port, journal)
@@ -224,18 +223,24 @@ def _begin_trial(port: Port, found: Situation, window_s: int) -> None:
                 _leave(port, KEPT_WAKING, "%d wakes without a confirm" % MAX_WAKES, False)
                 return
             save_journal(port, journal)
-    if mine and journal.state == LEAVING:
+    if journal.state == LEAVING:
         _go_back(port, found)  # or there is no other image, and this one may still confirm itself
     if cause != SOFT:
         window_s = window_s or _window(port)
         port.watchdog(window_s)
         print("ota: on trial, reset in %d s unless confirmed; ota.confirm() keeps it" % window_s)
-    if not (mine and journal.state == TRIAL):
-        if not mine:
-            journal.clear_attempt()
-            journal.slot = found.running
+    if journal.state != TRIAL:
         journal.state = TRIAL
         save_journal(port, journal)
+
+
+def _own_journal(found: Situation) -> Journal:
+    # Of the running image, which is on trial; nothing is known of one that came by another way.
+    journal = found.journal
+    if journal.slot != found.running or journal.state == NONE:
+        journal.clear_attempt()
+        journal.slot = found.running
+    return journal
 
 
 def _window(port: Port) -> int:
@@ -300,13 +305,14 @@ def _leave(port: Port, outcome: int, reason: str, final: bool) -> None:
     journal = found.journal
     if not found.on_trial():
         _adopt_running(port, found)
-    elif not _has_way_back(port, found):
+    elif _has_way_back(port, found):
+        _own_journal(found)
+    else:
         raise error("no-rollback", "there is no other image")
     journal.tries += 1
     if final or journal.tries >= MAX_TRIES:
         journal.refuse(journal.digest, journal.sequence)
     journal.end(outcome, reason)
-    journal.slot = found.running
     journal.state = LEAVING
     save_journal(port, journal)
     _go_back(port, found)
