@@ -21,6 +21,8 @@ _PUBLIC = (
     "errors OtaError SourceError ImageError SignatureError SlotError",
 )
 
+_started = False  # boot() ran since the last reset
+
 TYPE_CHECKING = const(False)  # the device's compiler drops what stands below
 if TYPE_CHECKING:
     from .aio import AsyncUpdater as AsyncUpdater

@@ -4,9 +4,11 @@ Layer 6. The order of what is written here decides what a power cut leaves: docs
 """
 
 from .errors import OtaError, error
+from .image import MAGIC
 from .journal import ACTIVATED, SELECTED, WRITING
 from .manifest import Manifest, is_newer
 from .memory import keep_untold, save_journal
+from .otadata import VALID
 from .port import Port
 from .reader import HEADER
 from .receipt import FILE, Receipt, load_receipts, save_receipts
@@ -80,6 +82,8 @@ def activate(port: Port, release: Manifest) -> None:
         device.readblocks(0, head)
     except OSError as e:
         raise error("flash", "slot %d: %s" % (index, e))
+    if head[0] != MAGIC:
+        raise error("not-activated", "slot %d holds no image" % index)
     journal = found.journal
     if journal.state != WRITING or not journal.is_about(release.sha256, release.sequence):
         announce(port, found, release, bytes(head))
@@ -102,8 +106,11 @@ def activate(port: Port, release: Manifest) -> None:
 
 
 def _unselect(port: Port, found: Situation) -> Situation:
-    # A record that selects another slot than the running one: an install before this one.
-    if found.index < 0 or found.selected == found.running:
+    # A record that selects another slot than the running one, an install before this one; or none.
+    if found.selected == found.running:
         return found
-    call_off(port, found)
+    if found.index < 0:
+        port.select(found.running, VALID)
+    else:
+        call_off(port, found)
     return Situation(port)

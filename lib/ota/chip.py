@@ -9,6 +9,7 @@ from micropython import const
 _OTA_0 = const(0x10)
 _OTA_LAST = const(0x1F)
 _DATA_OTA = const(0)
+_NO_BLOB = (-4354, -4364)  # ESP_ERR_NVS_NOT_FOUND, ESP_ERR_NVS_INVALID_LENGTH
 
 # machine.reset_cause() on the ESP32: power-on and brown-out 1, software reset and panic 2,
 # watchdog 3, deep sleep 4, soft reset 5 (modmachine.c, seen on v1.25.0).
@@ -57,11 +58,13 @@ class Chip:
         return partition.find(partition.TYPE_DATA, subtype=_DATA_OTA)
 
     def nvs_read(self, key: str, buf: bytearray) -> int:
-        """Bytes of the blob read into `buf`, 0 where there is none that fits."""
+        """Bytes of the blob read into `buf`, 0 where there is none that fits. OSError comes through."""
         try:
             return self._esp32.NVS("ota").get_blob(key, buf)
-        except OSError:
-            return 0
+        except OSError as e:
+            if e.errno in _NO_BLOB:
+                return 0
+            raise
 
     def nvs_store(self, key: str, blob: bytes) -> None:
         """Write a blob."""

@@ -125,13 +125,16 @@ class Engine:
 
     def _activate(self, release: Manifest):
         device = next_slot(permitted(self._port, release))[1]
-        writer = SlotWriter(device, release)
+        self._begin()
         try:
+            writer = SlotWriter(device, release)
             writer.adopt()
             yield from writer.prove()
+            activate(self._port, release)
         except OSError as e:
             raise error("flash", "slot: %s" % e)
-        activate(self._port, release)
+        finally:
+            self._end()
 
     def _fill(self, release: Manifest, found: Situation, index: int, device, split: bool):
         journal = found.journal
@@ -140,7 +143,7 @@ class Engine:
         writer = None
 
         def on_head(head):
-            announce(self._port, found, release, head)
+            announce(self._port, Situation(self._port), release, head)
 
         self._begin()
         try:
@@ -155,6 +158,7 @@ class Engine:
             raise error("flash", "slot %d: %s" % (index, e))
         except OtaError as e:
             if e.code == "cancelled" and writer and writer.begun:
+                journal = Situation(self._port).journal
                 journal.end(CANCELLED, str(e))
                 journal.state = WRITING  # the slot is as a cut would leave it
                 save_journal(self._port, journal)

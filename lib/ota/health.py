@@ -30,7 +30,7 @@ def status(port: "Port | None" = None) -> dict:
 
     Raises SlotError `no-slots`, `no-otadata`, `flash`.
     """
-    from .trial import fault
+    from .recovery import fault
 
     port = port or Port()
     found = Situation(port)

@@ -25,7 +25,7 @@ HEAD_SIZE = const(36)
 DESCRIPTOR = const(0xABCD5432)
 """Magic of an application's descriptor."""
 
-_MAGIC = const(0xE9)
+MAGIC = const(0xE9)
 _MAX_SEGMENTS = const(16)
 _MAX_SEGMENT = const(0x1000000)
 _CHECKSUM_SEED = const(0xEF)
@@ -57,7 +57,7 @@ def check_head(head: bytes | bytearray | memoryview, chip_id: int) -> None:
     A merged firmware.bin and a bootloader share the magic of an application; the descriptor tells
     them apart. Raises ImageError `image-format` or `wrong-chip`.
     """
-    if head[0] != _MAGIC or not 1 <= head[1] <= _MAX_SEGMENTS:
+    if head[0] != MAGIC or not 1 <= head[1] <= _MAX_SEGMENTS:
         raise error("image-format", "starts with %02x %02x" % (head[0], head[1]))
     (chip,) = struct.unpack_from("<H", head, 12)
     if chip != chip_id:
@@ -79,7 +79,7 @@ def inspect(read, limit: int) -> Info:
     Raises ImageError `image-format`: magic, segment count or length, or an image over the limit.
     """
     head = _exactly(read, 0, 24, limit)
-    if head[0] != _MAGIC:
+    if head[0] != MAGIC:
         raise error("image-format", "magic %02x, expected e9" % head[0])
     count = head[1]
     if not 1 <= count <= _MAX_SEGMENTS:

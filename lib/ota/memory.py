@@ -5,6 +5,7 @@ Layer 3. One function writes the journal; whoever changed it calls that.
 
 import binascii
 
+from .errors import error
 from .journal import EVENTS, SIZE, Journal, decode, encode
 from .port import Port
 
@@ -13,9 +14,13 @@ _UNTOLD = "untold"
 
 
 def load_journal(port: Port, key: str = _JOURNAL) -> "Journal | None":
-    """The journal, None where there is none that can be read."""
+    """The journal, None where there is none or one that is spoiled. Raises SlotError `nvs`."""
     record = bytearray(SIZE)
-    return decode(record) if port.nvs_read(key, record) == SIZE else None
+    try:
+        size = port.nvs_read(key, record)
+    except OSError as e:
+        raise error("nvs", "%s: %s" % (key, e))  # nothing known is not nothing remembered
+    return decode(record) if size == SIZE else None
 
 
 def save_journal(port: Port, journal: Journal) -> None:
@@ -66,12 +71,14 @@ def untold(port: Port) -> "Journal | None":
 
 def told(port: Port) -> None:
     """What `untold` gives was told: not again. Raises SlotError `nvs`."""
+    generation = -1
     for key in (_UNTOLD, _JOURNAL):
         journal = load_journal(port, key)
-        if journal and journal.untold:
+        # The same one twice: power was lost while it was kept.
+        if journal and journal.untold and generation in (-1, journal.generation):
+            generation = journal.generation
             journal.untold = False
             port.nvs_write(key, encode(journal))
-            return
 
 
 def keep_untold(port: Port, journal: Journal) -> None:

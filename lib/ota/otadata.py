@@ -61,8 +61,12 @@ def is_invalid(entry) -> bool:
 
 def is_valid(entry) -> bool:
     """A record that may choose the slot. An unknown state counts as bootable, as in ESP-IDF."""
-    (crc,) = struct.unpack_from("<I", entry, CRC_OFFSET)
-    return not is_invalid(entry) and crc == seq_crc(seq_of(entry))
+    return not is_invalid(entry) and has_crc(entry)
+
+
+def has_crc(entry) -> bool:
+    """Is the crc that of the seq?"""
+    return struct.unpack_from("<I", entry, CRC_OFFSET)[0] == seq_crc(seq_of(entry))
 
 
 def active(entries) -> int:
@@ -97,8 +101,4 @@ def describe(entry) -> str:
     state = state_of(entry)
     name = STATE_NAMES[state] if state < len(STATE_NAMES) else "UNDEFINED"
     text = "%d %s" % (seq_of(entry), name)
-    return (
-        text
-        if struct.unpack_from("<I", entry, CRC_OFFSET)[0] == seq_crc(seq_of(entry))
-        else text + " crc wrong"
-    )
+    return text if has_crc(entry) else text + " crc wrong"

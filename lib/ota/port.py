@@ -14,7 +14,17 @@ from micropython import const
 from .chip import Chip
 from .dates import build_date
 from .errors import error
-from .otadata import CRC_OFFSET, ENTRY_SIZE, NEW, STATE_OFFSET, active, encode, next_seq, seq_of
+from .otadata import (
+    CRC_OFFSET,
+    ENTRY_SIZE,
+    NEW,
+    STATE_OFFSET,
+    active,
+    encode,
+    has_crc,
+    next_seq,
+    seq_of,
+)
 
 _FREE_BLOCKS = const(4)  # a small file, its replacement, and littlefs' own two
 _EPOCH_2000 = const(946684800)  # Unix time of MicroPython's epoch on the ESP32
@@ -98,6 +108,8 @@ class Port(Chip):
         record = encode(seq, state)
         part = self._otadata()
         try:
+            if has_crc(entries[index]):  # half erased it could come to life again
+                part.writeblocks(index, bytes(4), CRC_OFFSET)
             part.ioctl(_ERASE, index)
             part.writeblocks(index, record[STATE_OFFSET:], STATE_OFFSET)
             part.writeblocks(index, record[:4], 0)

@@ -36,7 +36,7 @@ class Situation:
     """
 
     def __init__(self, port: Port) -> None:
-        """Raises SlotError `no-slots`, `no-otadata`, `flash`."""
+        """Raises SlotError `no-slots`, `no-otadata`, `flash`, `nvs`."""
         self.slots = port.slots()
         self.running = port.running()
         self.has_factory = port.has_factory()
@@ -67,6 +67,13 @@ class Situation:
         if is_valid(other):
             return slot_of(other, len(self.slots)) != self.selected
         return self.has_factory
+
+    def would_stay(self) -> bool:
+        """Would the bootloader take the running image, were the active record dropped?"""
+        other = self.entries[1 - self.index]
+        if is_valid(other):
+            return slot_of(other, len(self.slots)) == self.running
+        return self.running < 0
 
     def confirmed_elsewhere(self) -> int:
         """The slot whose VALID record decides once the active one is dropped, -1 for none."""

@@ -19,7 +19,8 @@ _CRC = const(4)  # its last bytes
 
 
 def boot(window_s: int = 0, crashes: int = 8, within_s: int = 600, port=None) -> None:
-    """What boot.py calls first: finish, note or start whatever the last reset left.
+    """What boot.py calls first: finish, note or start whatever the last reset left. Once: another call
+    does nothing.
 
     On a trial it starts the watchdog for the whole time that the image has to confirm itself. A
     confirmed image that crashes again and again is left for the one in the other slot, once, where
@@ -34,6 +35,11 @@ def boot(window_s: int = 0, crashes: int = 8, within_s: int = 600, port=None) ->
         within_s: seconds in which they come.
         port: for tests; the board itself by default.
     """
+    if port is None:
+        package = sys.modules["ota"]
+        if package._started:
+            return  # since the last reset
+        package._started = True  # type: ignore[attr-defined]
     try:
         chip = port or Chip()
         settled = is_settled(chip)
@@ -44,7 +50,7 @@ def boot(window_s: int = 0, crashes: int = 8, within_s: int = 600, port=None) ->
         if settled and not looping:
             _unload()
         else:
-            from .trial import take_up
+            from .recovery import take_up
 
             take_up(window_s, port, "%d resets in %d s" % (crashes, within_s) if looping else "")
     except Exception as e:

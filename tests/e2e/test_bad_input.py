@@ -6,7 +6,7 @@ import pytest
 from bad_input import NEXT_SLOT, NOT_LOADED, NOTHING, SERVED, UNLOADABLE, Offer
 from site_of import Site, updater
 
-from ota import http, start, trial
+from ota import http, recovery, start, trial
 from ota.config import load_config
 from ota.errors import CODES, OtaError
 from ota.health import status
@@ -204,7 +204,7 @@ def test_an_image_that_does_not_load_costs_one_reset(site, tmp_path, number, rol
     v.reset()
     assert v.running() == "ota_0"  # the bootloader falls back
     resets = v.until_quiet(lambda: start.boot(port=v.port()))
-    assert trial.fault == ""
+    assert recovery.fault == ""
     assert resets == (0 if rollback else 1)
     assert v.running() == v.selected() == "ota_0" and not status(v.port())["trial"]
     if rollback:

@@ -9,7 +9,7 @@ import threading
 import pytest
 from site_of import Site, image_of, updater
 
-from ota import activation, start, trial
+from ota import activation, recovery, start, trial
 from ota import journal as jr
 from ota.errors import OtaError, SlotError
 from ota.health import status
@@ -205,14 +205,14 @@ def test_every_power_cut_during_an_update_leaves_a_board_that_boots_and_updates(
             u = updater(v)
             u.install(u.check())
             v.reset()
-            trial._take_up(v.port(), 300)
+            recovery._take_up(v.port(), 300)
             trial.confirm(v.port())
             count = done
         except PowerCut:
             pass
         v.board.flash.cut_before = None
         v.power_on()
-        v.until_quiet(lambda v=v: trial._take_up(v.port(), 300))
+        v.until_quiet(lambda v=v: recovery._take_up(v.port(), 300))
         if Situation(v.port()).on_trial():
             trial.confirm(v.port())
         if v.running() == "ota_0":
@@ -453,7 +453,7 @@ def test_an_install_over_a_selected_slot_drops_the_selection_first(site, tmp_pat
         u = updater(v)
         u.install(u.check())
     v.power_on()
-    assert v.running() == "ota_0"
+    assert v.running() == v.selected() == "ota_0"
 
 
 @pytest.mark.parametrize("in_place", [False, True])
@@ -490,6 +490,7 @@ def test_a_slot_that_is_written_over_is_nothing_to_roll_back_to(site, tmp_path):
     site.publish(image_of(6), "1.2")
     u = updater(v)
     u.download(u.check())
+    assert Situation(v.port()).spare_record(0) == -1
     with pytest.raises(OtaError) as e:
         trial.rollback(port=v.port())
     assert e.value.code == "no-rollback"

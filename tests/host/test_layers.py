@@ -14,7 +14,7 @@ ORDER = [
     ["reader", "slot", "wide"],
     ["chip", "port", "files", "config", "receipt", "memory"],
     ["http", "patience", "pins", "net", "source", "clock", "local"],
-    ["situation", "trial", "guard", "start"],
+    ["situation", "trial", "recovery", "guard", "start"],
     ["activation", "transfer", "report", "engine", "health"],
     ["updater", "aio"],
     ["__init__"],

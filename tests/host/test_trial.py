@@ -12,13 +12,13 @@ from fakes import make_release
 from virtual import BLANK, FACTORY_OTA_TABLE, FACTORY_TABLE, IMAGE_A, IMAGE_B, Virtual
 
 import ota
-from ota import guard, otadata, start, trial
+from ota import guard, otadata, recovery, start, trial
 from ota import journal as jr
 from ota.activation import activate, announce
 from ota.errors import OtaError, error
 from ota.health import status
 from ota.memory import forget, history, outcome, save_journal
-from ota.receipt import FILE, Receipt, save_receipts
+from ota.receipt import FILE, Receipt, load_receipts, save_receipts
 from ota.situation import Situation
 from ota_tools.board.flash import PowerCut
 from ota_tools.board.model import DEEP_SLEEP, HARD, POWER_ON, SOFT, WATCHDOG, BoardReset
@@ -39,7 +39,7 @@ def v(tmp_path) -> Virtual:
 @pytest.fixture(autouse=True)
 def no_fault(monkeypatch):
     """What one test leaves there is nothing to another."""
-    monkeypatch.setattr(trial, "fault", "")
+    monkeypatch.setattr(recovery, "fault", "")
 
 
 def put_receipts(v: Virtual, **images: bytes) -> None:
@@ -71,9 +71,9 @@ def install(v: Virtual, state: int = jr.ACTIVATED) -> None:
 
 def boot(v: Virtual) -> int:
     """boot.py, with every reset that it asks for."""
-    trial.fault = ""
+    recovery.fault = ""
     resets = v.until_quiet(lambda: _boot(v))
-    assert trial.fault == ""
+    assert recovery.fault == ""
     return resets
 
 
@@ -220,6 +220,7 @@ def test_confirm_parks_the_watchdog(v):
 
 def test_a_confirm_cut_before_the_mark_is_finished_by_the_next_attempt(v):
     start_trial(v)
+    put_receipts(v, ota_0=IMAGE_A, ota_1=IMAGE_B)
     journal = remembered(v)
     journal.state = jr.CONFIRMING
     save_journal(v.port(), journal)
@@ -233,6 +234,7 @@ def test_a_confirm_cut_before_the_mark_is_finished_by_the_next_attempt(v):
 
 def test_a_confirm_cut_while_marking_costs_no_try(v):
     start_trial(v)
+    put_receipts(v, ota_0=IMAGE_A, ota_1=IMAGE_B)
     journal = remembered(v)
     journal.state = jr.CONFIRMING
     save_journal(v.port(), journal)
@@ -241,6 +243,117 @@ def test_a_confirm_cut_while_marking_costs_no_try(v):
     boot(v)
     assert v.running() == "ota_1" and not on_trial(v)
     assert remembered(v).outcome == jr.CONFIRMED
+
+
+def test_an_image_that_passed_and_dies_before_it_is_marked_costs_its_tries(v):
+    start_trial(v)
+    put_receipts(v, ota_0=IMAGE_A, ota_1=IMAGE_B)
+    journal = remembered(v)
+    journal.state = jr.CONFIRMING
+    save_journal(v.port(), journal)
+    v.set_entries(otadata.encode(1, otadata.VALID), BLANK)
+    starts = 0
+    v.reset(POWER_ON)
+    while True:
+        if v.running() == "ota_1":
+            starts += 1
+            v.reset(HARD)  # before boot.py
+        try:
+            _boot(v)
+            break
+        except BoardReset as e:
+            v.reset(e.cause)
+    assert (v.running(), starts) == ("ota_0", 3)
+    assert (remembered(v).state, remembered(v).outcome) == (jr.NONE, jr.CRASHED)
+
+
+def test_a_confirm_is_not_finished_for_another_image_in_the_slot(v):
+    start_trial(v)
+    put_receipts(v, ota_0=IMAGE_A, ota_1=IMAGE_B)
+    journal = remembered(v)
+    journal.state = jr.CONFIRMING
+    save_journal(v.port(), journal)
+    v.put("ota_1", IMAGE_A)  # by a cable
+    v.reset(POWER_ON)
+    boot(v)
+    assert v.running() == v.selected() == "ota_0" and remembered(v).highest == 0
+
+
+def test_a_confirm_that_cannot_be_finished_leaves_the_watchdog(v):
+    start_trial(v)
+    journal = remembered(v)
+    journal.state = jr.CONFIRMING
+    save_journal(v.port(), journal)
+    v.board.watchdog_at = None
+    v.board.cause = SOFT
+    port = v.port()
+    port.mark_valid = lambda: None
+    start.boot(port=port)
+    assert "not-confirmed" in recovery.fault and v.board.watchdog_at is not None
+
+
+def test_before_a_record_is_dropped_the_running_slot_has_one_of_its_own(v):
+    """Slot 0 stops loading; slot 1, whose record was given up, runs: an update must find its way back."""
+    v.put("ota_1", IMAGE_B)
+    v.set_entries(otadata.encode(1, otadata.VALID), otadata.encode(2, otadata.ABORTED))
+    slot = v.board.table.find("ota_0")
+    v.board.flash.load(slot.offset + 5000, bytes(4))
+    v.reset()
+    assert v.running() == "ota_1"
+    boot(v)
+    assert v.selected() == "ota_1" and v.entries()[1] == "2 VALID"
+    v.reset()
+    assert boot(v) == 0 and v.running() == "ota_1"
+
+
+def test_an_image_that_came_by_a_cable_is_not_the_one_that_was_being_written(v):
+    journal = remembered(v)
+    journal.start(1, 9, bytes(32), bytes(16), "9.0")
+    save_journal(v.port(), journal)
+    v.put("ota_1", IMAGE_B)
+    v.port().select(1)
+    v.reset()
+    boot(v)
+    trial.confirm(v.port())
+    assert remembered(v).highest == 0 and v.entries()[1] == "2 VALID"
+
+
+def test_a_wake_behind_the_last_one_writes_nothing(v):
+    start_trial(v)
+    journal = remembered(v)
+    journal.wakes = jr.MAX_WAKES
+    save_journal(v.port(), journal)
+    v.set_entries(BLANK, v.board.entries()[1])  # nothing to go back to
+    recovery.has_way_back, real = lambda *_: False, recovery.has_way_back
+    try:
+        before = v.board.nvs.content["ota"]["journal"]
+        v.reset(DEEP_SLEEP)
+        _boot(v)
+    finally:
+        recovery.has_way_back = real
+    assert v.board.nvs.content["ota"]["journal"] == before and v.board.watchdog_at is not None
+
+
+def test_nvs_that_cannot_be_read_is_not_taken_for_an_empty_one(v):
+    start_trial(v)
+    port = v.port()
+
+    def nvs_read(key, buf):
+        raise OSError(-4353, "ESP_ERR_NVS_BASE")
+
+    before = v.board.nvs.content["ota"]["journal"]
+    port.nvs_read = nvs_read
+    start.boot(port=port)
+    assert "nvs" in recovery.fault
+    assert v.board.nvs.content["ota"]["journal"] == before
+
+
+def test_what_a_rollback_by_hand_follows_is_told_too(v):
+    confirmed(v)
+    v.until_quiet(lambda: _rollback_once(v))
+    boot(v)
+    told = [outcome(v.port())["outcome"], outcome(v.port())["outcome"], outcome(v.port())]
+    assert told == ["confirmed", "rolled back", None]
 
 
 def test_a_confirm_cut_after_the_mark_is_closed_at_the_next_boot(v):
@@ -423,9 +536,9 @@ def test_without_a_valid_record_the_running_slot_is_selected_again(v):
 def test_a_factory_board_boots_and_is_never_on_trial(tmp_path):
     v = Virtual(tmp_path / "f", FACTORY_TABLE)
     v.power_on()
-    trial.fault = ""
+    recovery.fault = ""
     start.boot(port=v.port())
-    assert "no-slots" in trial.fault
+    assert "no-slots" in recovery.fault
     trial.self_test([("never asked", lambda: 1 / 0)], port=v.port())
 
 
@@ -546,8 +659,8 @@ def test_the_watchdog_runs_before_anything_is_written(v):
     v.esp32.NVS.set_blob = lambda *args: (_ for _ in ()).throw(OSError(-4357, "NVS full"))
     start.boot(port=v.port())
     assert v.board.watchdog_at is not None
-    assert "nvs" in trial.fault
-    trial.fault = ""
+    assert "nvs" in recovery.fault
+    recovery.fault = ""
 
 
 def test_the_window_comes_from_the_configuration(v):
@@ -558,6 +671,7 @@ def test_the_window_comes_from_the_configuration(v):
 
 def test_a_confirm_that_boot_finishes_starts_no_watchdog(v):
     start_trial(v)
+    put_receipts(v, ota_0=IMAGE_A, ota_1=IMAGE_B)
     journal = remembered(v)
     journal.state = jr.CONFIRMING
     save_journal(v.port(), journal)
@@ -624,7 +738,7 @@ def test_a_refused_image_can_be_forgotten(v):
 def test_boot_survives_a_corrupt_journal(v):
     for size in (256, 512):  # 256: a record of the format before
         v.esp32.NVS("ota").set_blob("journal", b"\x01" * size)
-        trial.fault = ""
+        recovery.fault = ""
         v.reset()
         assert boot(v) == 0
     v.esp32.NVS("ota").set_blob("journal", b"short")
@@ -637,6 +751,7 @@ def test_boot_survives_a_journal_erased_in_the_trial(v):
     assert boot(v) == 0 and on_trial(v)
     trial.confirm(v.port())
     assert v.entries()[1] == "2 VALID"
+    assert outcome(v.port()) is None and start.is_settled(v.port())  # nobody knows what it is
 
 
 def test_boot_keeps_whatever_goes_wrong_for_status(v):
@@ -644,10 +759,10 @@ def test_boot_keeps_whatever_goes_wrong_for_status(v):
         def slots(self):
             raise RuntimeError("nothing works")
 
-    trial.fault = ""
+    recovery.fault = ""
     start.boot(port=Broken())
-    assert trial.fault == "RuntimeError nothing works"
-    trial.fault = ""
+    assert recovery.fault == "RuntimeError nothing works"
+    recovery.fault = ""
 
 
 # Rollback by hand
@@ -667,6 +782,14 @@ def test_rollback_by_hand_returns_to_the_other_image_and_refuses_this_one(v):
 def _rollback_once(v: Virtual) -> None:
     if v.running() == "ota_1":
         trial.rollback("by hand", port=v.port())
+
+
+def test_rollback_names_the_image_of_the_receipt_whatever_the_journal_says(v):
+    confirmed(v)
+    v.esp32.NVS("ota").erase_key("journal")
+    assert v.until_quiet(lambda: _rollback_once(v)) == 1
+    told = outcome(v.port())
+    assert (told["version"], told["sequence"], told["sha256"]) == ("1.1", SEQUENCE, DIGEST.hex())
 
 
 def test_rollback_is_refused_where_nothing_sound_is_left(v):
@@ -838,7 +961,7 @@ def test_a_selection_that_was_cut_leaves_the_old_one_or_a_trial(tmp_path, half):
             if not was_cut:
                 break
             number += 1
-        assert number == 3
+        assert number == (3 if before[1] == BLANK else 4)  # the old crc first
 
 
 def test_leaving_that_finds_nothing_sound_any_more_stays(v):
@@ -849,6 +972,33 @@ def test_leaving_that_finds_nothing_sound_any_more_stays(v):
     assert v.running() == "ota_1"
     assert boot(v) == 0
     assert v.running() == "ota_1" and remembered(v).state == jr.NONE
+
+
+def test_leaving_that_finds_no_other_record_any_more_stays(v):
+    confirmed(v)
+    cut_in(v, 0, False, lambda: trial.rollback(port=v.port()))
+    v.set_entries(BLANK, otadata.encode(2, otadata.VALID))
+    assert boot(v) == 0
+    assert v.running() == v.selected() == "ota_1" and remembered(v).state == jr.NONE
+
+
+def test_leaving_that_the_bootloader_finishes_costs_one_try(v):
+    start_trial(v)
+    assert cut_in(v, 0, False, lambda: trial.self_test([("app", lambda: False)], v.port()))
+    assert boot(v) == 0 and v.running() == "ota_0"
+    found = remembered(v)
+    assert (found.outcome, found.tries, found.state) == (jr.TEST_FAILED, 1, jr.NONE)
+
+
+def test_rollback_of_an_image_without_a_receipt_refuses_no_other(v):
+    confirmed(v)
+    put_receipts(v, ota_0=IMAGE_A)
+    journal = remembered(v)
+    journal.start(0, 9, hashlib.sha256(b"another").digest(), b"", "1.9")
+    save_journal(v.port(), journal)
+    assert v.until_quiet(lambda: _rollback_once(v)) == 1
+    assert v.running() == "ota_0"
+    assert remembered(v).refused == [] and remembered(v).slot == 1
 
 
 # Rollback before the first boot
@@ -944,6 +1094,21 @@ def test_a_release_is_activated_again_where_only_the_first_record_is_left(v):
     assert v.selected() == "ota_1"
 
 
+def test_what_is_activated_is_what_the_journal_is_about(v):
+    v.put("ota_1", IMAGE_B)
+    announce(v.port(), Situation(v.port()), make_release(IMAGE_B, sequence=9), IMAGE_B[:16])
+    activate(v.port(), make_release(IMAGE_B, sequence=3))
+    assert (remembered(v).sequence, remembered(v).state) == (3, jr.ACTIVATED)
+
+
+def test_an_activation_that_was_cut_has_its_receipt_before_its_selection(v):
+    v.put("ota_1", IMAGE_B)
+    release = make_release(IMAGE_B, sequence=3)
+    assert cut_in(v, 0, False, lambda: activate(v.port(), release))
+    assert v.selected() == "ota_0"
+    assert load_receipts(v.port().path(FILE))[1].sequence == 3
+
+
 def _rollback_from(v: Virtual, name: str) -> None:
     if v.running() == name:
         with contextlib.suppress(OtaError):
@@ -1033,7 +1198,7 @@ def test_a_trial_that_keeps_waking_where_nothing_is_left_stays_under_the_watchdo
     for _ in range(17):
         old.reset(DEEP_SLEEP)
         _boot(old)
-    trial.fault = ""
+    recovery.fault = ""
     assert old.running() == "ota_1" and on_trial(old)
     assert old.board.watchdog_at is not None
 
@@ -1105,6 +1270,16 @@ def test_an_unconfirmed_image_with_nothing_to_go_back_to_stays_on_trial(v, cause
     boot(v)
     trial.confirm(v.port())
     assert not on_trial(v) and remembered(v).highest == 3
+
+
+def test_a_failed_self_test_without_any_record_goes_back_to_the_slot_that_verifies(v):
+    without_records(v, POWER_ON, jr.ACTIVATED)
+    put_receipts(v, ota_1=IMAGE_B)
+    boot(v)
+    assert v.running() == "ota_0" and on_trial(v)
+    assert self_test(v, [("app", lambda: False)]) == 1
+    assert v.running() == v.selected() == "ota_1" and not on_trial(v)
+    assert remembered(v).outcome == jr.TEST_FAILED
 
 
 @pytest.mark.parametrize("half", [False, True])
@@ -1231,7 +1406,7 @@ def test_a_factory_image_is_nothing_to_roll_back_to_by_hand(factory):
 def crash(v: Virtual, cause: int = HARD, **settings) -> int:
     """One reset by this cause, and boot.py: how many resets that one caused."""
     v.reset(cause)
-    trial.fault = ""
+    recovery.fault = ""
     return v.until_quiet(lambda: start.boot(port=v.port(), **settings))
 
 
@@ -1245,6 +1420,7 @@ def writes(v: Virtual) -> list:
 @pytest.mark.parametrize("cause", [HARD, WATCHDOG])
 def test_the_eighth_crash_falls_back_to_the_other_image(v, cause):
     confirmed(v)
+    outcome(v.port())
     for _ in range(7):
         assert crash(v, cause) == 0 and v.running() == "ota_1"
     assert crash(v, cause) == 1
@@ -1305,6 +1481,15 @@ def test_a_power_on_starts_the_count_of_crashes_anew(v):
     assert v.running() == "ota_1"
 
 
+def test_a_power_on_starts_the_count_of_crashes_anew_once(v):
+    confirmed(v)
+    crash(v)
+    keys = writes(v)
+    for _ in range(3):
+        crash(v, POWER_ON)
+        assert keys == ["crashes"]
+
+
 @pytest.mark.parametrize(("apart_s", "runs"), [(0, "ota_0"), (85, "ota_0"), (86, "ota_1")])
 def test_only_crashes_within_the_window_count(v, monkeypatch, apart_s, runs):
     confirmed(v)
@@ -1337,11 +1522,12 @@ def test_after_a_loop_the_count_starts_anew_with_a_smaller_limit_too(v):
         crash(v, crashes=8)
     for _ in range(2):
         crash(v, crashes=3)
-    assert trial.fault == ""  # the first of the two was one too many, the second is not
+    assert recovery.fault == ""  # the first of the two was one too many, the second is not
 
 
 def test_how_many_crashes_in_which_time_is_the_application_s_to_say(v):
     confirmed(v)
+    outcome(v.port())
     for _ in range(2):
         assert crash(v, crashes=3, within_s=60) == 0
     assert crash(v, crashes=3, within_s=60) == 1
@@ -1396,19 +1582,20 @@ def test_a_crash_loop_stays_where_the_other_slot_does_not_verify(v, spoil):
     generation = remembered(v).generation
     for _ in range(7):
         crash(v)
-    assert trial.fault == ""
+    assert recovery.fault == ""
     assert crash(v) == 0
     assert v.running() == "ota_1" and v.raw() == before
-    assert "no-rollback" in trial.fault  # ota.status() tells
+    assert "no-rollback" in recovery.fault  # ota.status() tells
     found = remembered(v)
     assert found.refused == [] and found.generation == generation
     for _ in range(7):  # it counts anew
         crash(v)
-        assert trial.fault == ""
-    trial.fault = ""
+        assert recovery.fault == ""
+    recovery.fault = ""
 
 
-def test_a_trial_is_no_crash_loop(v):
+def test_a_trial_is_no_crash_loop(either):
+    v = either
     start_trial(v)
     put_receipts(v, ota_0=IMAGE_A, ota_1=IMAGE_B)
     keys = writes(v)
@@ -1637,7 +1824,7 @@ def test_records_that_are_not_valid_are_not_ordinary(v):
 
 
 def test_the_code_of_an_ordinary_start_leaves_the_memory(v, monkeypatch):
-    names = ("start", "chip", "otadata")
+    names = ("start", "guard", "chip", "otadata")
     for name in names:  # put back at the end, whatever is gone then
         module = sys.modules[f"ota.{name}"]
         monkeypatch.setitem(sys.modules, f"ota.{name}", module)

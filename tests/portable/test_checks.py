@@ -26,6 +26,7 @@ from test_source import (
 
 import ota.engine
 import ota.net
+import ota.recovery
 import ota.transfer
 import ota.trial
 from ota.chip import DEEP_SLEEP, HARD, POWER_ON, SOFT
@@ -41,6 +42,7 @@ from ota.journal import (
     KEPT_WAKING,
     LEAVING,
     NONE,
+    SELECTED,
     SIZE,
     TRIAL,
     WRITING,
@@ -71,7 +73,7 @@ from ota.slot import SlotWriter
 from ota.source import Source
 from ota.start import boot
 from ota.transfer import make_writer
-from ota.trial import confirm
+from ota.trial import confirm, rollback
 from ota.trust import Role, Trust, load
 from ota.updater import Updater
 
@@ -171,6 +173,22 @@ def test_a_mark_that_fails_is_an_error():
 
 def test_what_nvs_does_not_give_back_was_not_written():
     assert code_of(port((OTA_0,)).nvs_write, "journal", b"remember") == "nvs"
+
+
+def test_what_is_stored_is_committed():
+    calls = []
+
+    class Noted(Forgetful):
+        def set_blob(self, key, blob):
+            calls.append(key)
+
+        def commit(self):
+            calls.append("commit")
+
+    made = port((OTA_0,))
+    made._esp32.NVS = Noted
+    made.nvs_store("journal", b"remember")
+    assert calls == ["journal", "commit"]
 
 
 def test_fat_is_refused():
@@ -707,12 +725,12 @@ BLANK = b"\xff" * 32
 
 def booted(bench):
     """What boot() did."""
-    ota.trial.fault = ""
+    ota.recovery.fault = ""
     try:
         boot(300, port=bench)
     except Reset:
         pass
-    assert ota.trial.fault == ""
+    assert ota.recovery.fault == ""
     return bench.log
 
 
@@ -729,6 +747,29 @@ def test_the_way_back_is_a_valid_record_of_the_other_slot():
     assert not Situation(Bench(1, entry(2, VALID), new)).can_return()
 
 
+def test_without_a_record_there_is_no_way_back():
+    for running in (0, 1):
+        found = Situation(Bench(running, BLANK, BLANK))
+        assert not found.can_return() and found.confirmed_elsewhere() == -1
+
+
+def test_a_slot_is_confirmed_elsewhere_by_a_valid_record_only():
+    dropped = OLD[:28] + bytes(4)
+    assert Situation(Bench(1, OLD, entry(2, VALID))).confirmed_elsewhere() == 0
+    for other in (BLANK, dropped, entry(1, NEW), entry(1, ABORTED), entry(2, VALID)):
+        for has_factory in (False, True):
+            bench = Bench(1, other, entry(4, VALID))
+            bench.has_factory = lambda has_factory=has_factory: has_factory
+            assert Situation(bench).confirmed_elsewhere() == -1
+
+
+def test_a_spare_record_is_a_valid_one_of_that_slot_that_does_not_decide():
+    found = Situation(Bench(1, OLD, entry(2, VALID)))
+    assert (found.spare_record(0), found.spare_record(1)) == (0, -1)
+    assert Situation(Bench(1, OLD[:28] + bytes(4), entry(2, VALID))).spare_record(0) == -1
+    assert Situation(Bench(1, entry(2, VALID), entry(4, VALID))).spare_record(0) == -1
+
+
 def test_an_aborted_record_is_about_its_own_slot():
     found = Situation(Bench(0, OLD, entry(2, ABORTED)))
     assert found.was_aborted(1) and not found.was_aborted(0)
@@ -739,6 +780,27 @@ def test_without_a_record_a_board_is_repaired_once_without_a_reset():
         bench = Bench(running, BLANK, BLANK)
         assert booted(bench) == ["select %d VALID" % running]
         assert booted(bench) == ["select %d VALID" % running]
+
+
+def test_how_a_trial_ended_is_noted_whatever_the_records_say():
+    tried = {"slot": 1, "sequence": 2, "state": TRIAL}
+    for record, done in ((entry(1, UNDEFINED), "mark in state 3"), (BLANK, "select 0 VALID")):
+        bench = Bench(0, record, BLANK, **tried)
+        assert booted(bench) == [done]
+        assert (bench.journal().tries, bench.journal().state) == (1, NONE)
+
+
+def test_a_selection_that_the_journal_does_not_know_costs_no_try():
+    bench = Bench(0, OLD, entry(2, NEW), slot=1, sequence=2, state=WRITING, resets=1)
+    assert booted(bench) == ["drop 1"]
+    assert (bench.journal().tries, bench.journal().state) == (0, WRITING)
+
+
+def test_where_nothing_goes_on_nothing_is_written():
+    bench = Bench(-1, BLANK, BLANK, slot=0, sequence=2, state=WRITING)
+    before = bench.record
+    assert booted(bench) == []
+    assert bench.record == before
 
 
 def test_without_rollback_a_hard_reset_ends_a_trial_and_a_soft_one_does_not():
@@ -767,7 +829,7 @@ def test_only_a_wake_of_the_same_trial_is_counted():
     for cause in (POWER_ON, SOFT, HARD):
         bench = Bench(1, OLD, new, cause, slot=1, state=TRIAL, wakes=16)
         booted(bench)
-        assert bench.journal().wakes == 16, cause
+        assert (bench.journal().wakes, bench.journal().tries) == (16, 0), cause
     bench = Bench(1, OLD, new, DEEP_SLEEP, slot=0, state=TRIAL, wakes=16)
     assert booted(bench) == ["watchdog"]
     assert (bench.journal().slot, bench.journal().wakes) == (1, 0)
@@ -780,6 +842,47 @@ def test_without_rollback_a_trial_goes_on_where_nothing_is_left():
     assert bench.journal().tries == 1
     confirm(bench)
     assert bench.journal().highest == 2
+
+
+def test_without_a_way_back_a_trial_is_not_left():
+    bench = Bench(1, BLANK, entry(2, NEW), slot=1, sequence=2, state=TRIAL)
+    before = bench.record
+    assert code_of(rollback, "", bench) == "no-rollback"
+    assert bench.log == [] and bench.record == before
+
+
+def test_where_only_the_bootloader_goes_back_it_is_asked_to():
+    bench = Bench(1, BLANK, entry(2, PENDING_VERIFY), slot=1, sequence=2, state=TRIAL)
+    raises(Reset, rollback, "", bench)
+    assert bench.log == ["reset"]
+    assert bench.journal().state == LEAVING
+
+
+def test_of_three_slots_the_one_before_is_gone_back_to():
+    shelf = Shelf(1, BLANK, BLANK, HARD, slot=1, sequence=2, state=TRIAL)
+    shelf.parts.append(RamSlot())
+    shelf.parts[0].data[: len(IMAGE)] = IMAGE
+    receipt = Receipt(make_release(IMAGE).sha256, len(IMAGE), "1", 1)
+    save_receipts(shelf.path(FILE), {0: receipt})
+    assert booted(shelf) == ["select 0 VALID", "reset"]
+
+
+def test_leaving_names_the_running_slot():
+    new = entry(2, PENDING_VERIFY)
+    bench = Bench(1, OLD, new, slot=0, sequence=7, digest=b"\x07" * 32, state=ACTIVATED)
+    raises(Reset, rollback, "", bench)
+    found = bench.journal()
+    assert (found.slot, found.sequence, found.state) == (1, 0, LEAVING)
+    assert found.refused == []
+
+
+def test_a_confirm_does_not_use_the_journal_of_the_other_slot():
+    new = entry(2, PENDING_VERIFY)
+    for slot, state in ((0, ACTIVATED), (1, NONE)):
+        bench = Bench(1, OLD, new, slot=slot, sequence=7, state=state)
+        confirm(bench)
+        found = bench.journal()
+        assert (found.slot, found.sequence, found.highest) == (1, 0, 0)
 
 
 def test_a_trial_does_not_use_the_journal_of_the_other_slot():
@@ -927,6 +1030,13 @@ def test_the_journal_alone_remembers_the_highest_sequence():
     assert code_of(Desk(Shelf(0, OLD, BLANK, highest=3), IMAGE).check) == "downgrade"
 
 
+def test_the_highest_sequence_is_that_of_journal_or_receipt():
+    for confirmed, received in ((3, 1), (1, 3)):
+        asked = Desk(Shelf(0, OLD, BLANK, highest=confirmed), IMAGE)
+        save_receipts(asked.shelf.path(FILE), {0: Receipt(bytes(32), 1, "1", received)})
+        assert code_of(asked.check) == "downgrade"
+
+
 def test_a_release_without_a_plain_payload_is_not_offered():
     payloads = [{"urls": ["x"], "encoding": "magic", "size": 9}]
     assert code_of(desk(payloads=payloads).check) == "no-payload"
@@ -990,6 +1100,7 @@ def test_an_install_ends_as_activated():
     done.install(done.release)
     assert done.shelf.journal().state == ACTIVATED
     assert done.shelf.log == ["select 1 NEW"]
+    assert [event[1] for event in done.shelf.journal().events()] == [SELECTED]
 
 
 def test_a_selection_that_fails_is_no_activation():
@@ -999,6 +1110,26 @@ def test_a_selection_that_fails_is_no_activation():
     assert deaf.shelf.journal().state == WRITING
     assert deaf.shelf.log == ["select"]
     assert deaf.shelf.journal().events() == []
+
+
+def test_a_selection_that_fails_beside_a_factory_image_costs_no_record():
+    deaf = desk()
+    deaf.shelf.has_factory = lambda: True
+    deaf.shelf.selects = False
+    assert code_of(deaf.install, deaf.release) == "not-activated"
+    assert deaf.shelf.log == ["select"]
+
+
+def test_a_journal_that_failed_leaves_the_running_slot_where_no_record_was():
+    full = Desk(Shelf(0, BLANK, BLANK), IMAGE)
+    full.download(full.release)
+
+    def nvs_write(key, blob):
+        raise error("nvs", "full")
+
+    full.shelf.nvs_write = nvs_write
+    assert code_of(full.activate, full.release) == "nvs"
+    assert full.shelf.log == ["select 0 VALID", "select 1 NEW", "drop 1"]
 
 
 def test_before_the_only_record_is_dropped_the_running_slot_gets_one():

@@ -153,6 +153,13 @@ def test_every_field_goes_there_and_back_alone():
         assert values(again) == values(Journal()), name
 
 
+def test_counts_stop_at_255():
+    for name in ("tries", "crashes", "wakes"):
+        journal = Journal()
+        setattr(journal, name, 256)
+        assert getattr(decode(encode(journal)), name) == 255, name
+
+
 def test_the_defaults_of_a_device_that_remembers_nothing():
     journal = Journal()
     assert (journal.state, journal.outcome, journal.generation, journal.highest) == (0, 0, 0, 0)

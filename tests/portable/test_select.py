@@ -2,7 +2,17 @@
 
 from fakes import PowerCut, RamSlot, code_of, raises
 
-from ota.otadata import INVALID, NEW, PENDING_VERIFY, VALID, active, encode, is_valid, slot_of
+from ota.otadata import (
+    INVALID,
+    NEW,
+    PENDING_VERIFY,
+    VALID,
+    active,
+    encode,
+    has_crc,
+    is_valid,
+    slot_of,
+)
 from ota.port import Port
 
 BLANK = b"\xff" * 32
@@ -83,11 +93,10 @@ def test_the_record_that_does_not_decide_is_erased_then_state_and_crc_then_seq()
             board = Board(first, second)
             board.port().select(slot)
             at = 4096 * index
-            assert board.data.log == [
-                ("erase", at, 4096),
-                ("program", at + 24, 8),
-                ("program", at, 4),
-            ]
+            written = [("erase", at, 4096), ("program", at + 24, 8), ("program", at, 4)]
+            if has_crc((first, second)[index]):  # half erased it must not come to life again
+                written.insert(0, ("program", at + 28, 4))
+            assert board.data.log == written
             assert board.entries()[1 - index] == (first, second)[1 - index]
 
 
@@ -109,6 +118,13 @@ def test_a_slot_that_is_selected_goes_on_trial_unless_said_otherwise():
     board = Board(encode(1, VALID), BLANK)
     board.port().select(1)
     assert board.entries() == (encode(1, VALID), encode(2, NEW))
+
+
+def test_a_slot_that_is_selected_already_gets_a_record_that_decides():
+    for slots in (2, 3):
+        board = Board(encode(1, VALID), BLANK, slots)
+        board.port().select(0)
+        assert board.entries() == (encode(1, VALID), encode(1 + slots, NEW))
 
 
 def test_a_cut_leaves_the_old_selection_or_the_new_record():

@@ -10,7 +10,7 @@ _BESIDE = {
     "lookup": "name look-up",
     "handshake": "one step of the TLS handshake",
     "signature": "the manifest's signature",
-    "activation": "activation, set_boot's hash and its 45 ms of flash in it",
+    "activation": "activation, the 45 ms in it that otadata's sector is erased",
 }
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import ota.engine
 import ota.guard
 import ota.memory
+import ota.recovery
 import ota.trial
 from ota.errors import OtaError
 from ota.files import replace_file
@@ -138,8 +139,8 @@ class Life:
             raise Failed(str(e)) from e
         with vfs.root(fs), _fresh_library(), redirect_stdout(StringIO()):
             boot(crashes=CRASH_LIMIT, port=self.port)
-            if ota.trial.fault:
-                raise Failed(f"boot(): {ota.trial.fault}")
+            if ota.recovery.fault:
+                raise Failed(f"boot(): {ota.recovery.fault}")
             try:
                 main(self, app)
             except OtaError as e:
@@ -196,11 +197,11 @@ class Life:
 def _fresh_library() -> Any:
     # Its variables as after a reset; one board may run within another.
     guard: Any = ota.guard
-    before = ota.trial.fault, ota.engine._running, guard.time
-    ota.trial.fault = ""
+    before = ota.recovery.fault, ota.engine._running, guard.time
+    ota.recovery.fault = ""
     ota.engine._running = False
     guard.time = SimpleNamespace(time=lambda: NOW)
     try:
         yield
     finally:
-        ota.trial.fault, ota.engine._running, guard.time = before
+        ota.recovery.fault, ota.engine._running, guard.time = before

@@ -28,7 +28,7 @@ class _Partitions:
             room = size if index else 65536
             made = part if index else RamPart
             self.slots.append(made(room, (0, 16 + index, 0, room, "ota_%d" % index, False)))
-        self.otadata = RamPart(2 * SECTOR, (1, 0, 0, 2 * SECTOR, "otadata", False))
+        self.otadata = part(2 * SECTOR, (1, 0, 0, 2 * SECTOR, "otadata", False))
         self.running = self.slots[0]
 
     def __call__(self, which):
@@ -36,7 +36,7 @@ class _Partitions:
 
     def find(self, kind, subtype=255, label=None):
         if kind == 0:
-            return self.slots
+            return [slot for slot in self.slots if subtype in (255, slot.info()[1])]
         return [self.otadata] if subtype == 0 else []
 
     def mark_app_valid_cancel_rollback(self):
@@ -57,22 +57,18 @@ class Chip:
         """Args:
         size: bytes of the slot that an update goes to.
         state: of the otadata record that names the running slot: 2 valid, 1 pending verify.
-        part: what that slot is.
+        part: what that slot is, and otadata.
         """
         self.Partition = _Partitions(size, part)
         self._blobs = {}
         self.largest = 28672
         self._record(0, 1, state)
-        self.Partition.slots[1].set_boot = self._select
 
     def _record(self, index, number, state):
         seq = struct.pack("<I", number)
         crc = binascii.crc32(seq, 0xFFFFFFFF)
         record = seq + b"\xff" * 20 + struct.pack("<II", state, crc)
         self.Partition.otadata.writeblocks(index, record)
-
-    def _select(self):
-        self._record(1, 2, 0)
 
     def stand_by(self):
         """A valid record for the other slot, in second place: there is somewhere to go back to."""

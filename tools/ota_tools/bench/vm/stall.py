@@ -7,11 +7,10 @@ slot is full of something else before, so that each sector is erased.
 Prints `name milliseconds`. `data`: the longest that a task which sleeps for 5 ms waits beyond these
 while the image comes and is proven; `before`: until its first bytes came, the check included. Then
 the longest of what cannot be cut into steps, by itself: `lookup`, `handshake` (one step), `signature`,
-`activation`.
+`activation`: receipt, journal, and the record in otadata, one sector that is erased and 12 bytes.
 """
 
 import asyncio
-import hashlib
 import os
 import sys
 import time
@@ -38,22 +37,6 @@ class _Slow(RamPart):
         return super().ioctl(op, arg)
 
 
-def _slow_select(slot, size):
-    # ESP-IDF hashes the image before it writes otadata, one sector that it erases first.
-    select = slot.set_boot
-
-    def run():
-        sha = hashlib.sha256()
-        buf = bytearray(SECTOR)
-        for block in range(size // SECTOR):
-            slot.readblocks(block, buf)
-            sha.update(buf)
-        time.sleep_ms(_ERASE_MS)
-        select()
-
-    slot.set_boot = run
-
-
 async def _tick(updater, waits):
     def is_data():
         return updater._writer is not None and updater._writer.at > 0
@@ -73,9 +56,8 @@ async def _main(root, size):
     slot = chip.Partition.slots[1]
     for sector in range(size // SECTOR):
         RamPart.writeblocks(slot, sector, bytes(SECTOR))
-    _slow_select(slot, size)
     ota.engine.verify = seen.timed("signature", ota.engine.verify)
-    updater._select = seen.timed("activation", updater._select)
+    ota.engine.activate = seen.timed("activation", ota.engine.activate)
     waits = {"before": 0, "data": 0}
     ticker = asyncio.create_task(_tick(updater, waits))
     await asyncio.sleep_ms(0)  # it sleeps from here on
