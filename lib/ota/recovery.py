@@ -78,7 +78,7 @@ def _take_up(port: Port, window_s: int) -> None:
     elif found.action == TORN:
         port.mark_valid()  # nobody knows better
         _settle(port, found)
-    elif found.action == RESET and found.journal.resets == 0:
+    elif found.journal.resets == 0 and (found.action == RESET or _is_untried(found)):
         found.journal.resets = 1
         save_journal(port, found.journal)
         port.reset()
@@ -98,12 +98,22 @@ def _take_up(port: Port, window_s: int) -> None:
         _settle(port, Situation(port))
 
 
+def _is_untried(found: Situation) -> bool:
+    # Another image is selected than this one, which was to be on trial: its record is not what was
+    # written. A reset leads back to the other one.
+    journal = found.journal
+    return found.action == DROP and journal.slot == found.running and journal.state >= ACTIVATED
+
+
 def _settle(port: Port, found: Situation) -> None:
     journal = found.journal
     if journal.state < ACTIVATED:
         return
     if journal.slot == found.running:
-        if journal.state == LEAVING:
+        if journal.state == ACTIVATED and found.can_return():
+            # No trial has begun yet, so nobody confirmed it: the bootloader's record was torn.
+            go_back(port, found)
+        elif journal.state == LEAVING:
             if found.can_return():
                 go_back(port, found)  # leaving it was cut short
             journal.state = NONE

@@ -86,7 +86,7 @@ def _is_looping(chip: Chip, crashes: int, within_s: int) -> bool:
     cause = chip.reset_cause()
     count = bytearray(8)
     if cause not in (HARD, WATCHDOG):
-        if cause != POWER_ON or not chip.nvs_read("crashes", count) or not count[0]:
+        if cause != POWER_ON or not chip.nvs_read("crashes", count) or not any(count):
             return False
     from .guard import is_crash_loop
 

@@ -124,6 +124,7 @@ def own_journal(port: Port, found: Situation) -> Journal:
         known = receipt is not None and receipt.sha256 == journal.digest
     if not known:
         journal.clear_attempt()
+        journal.version = ""
         journal.slot = found.running
     return journal
 
@@ -216,6 +217,7 @@ def _adopt_running(port: Port, found: Situation) -> None:
     journal = found.journal
     keep_untold(port, journal)
     journal.clear_attempt()
+    journal.version = ""
     journal.slot = found.running
     receipt = load_receipts(port.path(FILE)).get(found.running)
     if receipt:

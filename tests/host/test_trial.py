@@ -257,6 +257,7 @@ def test_an_image_that_passed_and_dies_before_it_is_marked_costs_its_tries(v):
     while True:
         if v.running() == "ota_1":
             starts += 1
+            assert starts < 9
             v.reset(HARD)  # before boot.py
         try:
             _boot(v)
@@ -354,6 +355,39 @@ def test_what_a_rollback_by_hand_follows_is_told_too(v):
     boot(v)
     told = [outcome(v.port())["outcome"], outcome(v.port())["outcome"], outcome(v.port())]
     assert told == ["confirmed", "rolled back", None]
+
+
+def test_a_record_that_says_valid_before_any_trial_began_was_torn(v):
+    install(v)
+    v.set_entries(otadata.encode(1, otadata.VALID), otadata.encode(2, otadata.VALID))
+    v.reset(POWER_ON)
+    assert v.running() == "ota_1"
+    assert boot(v) == 1
+    assert v.running() == "ota_0" and remembered(v).highest == 0
+    assert (remembered(v).state, remembered(v).tries) == (jr.NONE, 0)
+
+
+def test_an_image_whose_record_did_not_come_out_well_is_not_blessed(v):
+    install(v)
+    v.reset()
+    assert v.running() == "ota_1"
+    wrong = otadata.encode(2, otadata.PENDING_VERIFY)[:31] + b"\x00"
+    v.set_entries(otadata.encode(1, otadata.VALID), wrong)
+    assert boot(v) == 1
+    assert v.running() == "ota_0" and v.entries()[0] == "1 VALID"
+    assert (remembered(v).state, remembered(v).highest) == (jr.NONE, 0)
+
+
+def test_what_came_by_a_cable_bears_no_name_of_another_attempt(v):
+    journal = remembered(v)
+    journal.start(0, 9, bytes(32), bytes(16), "9.9")
+    save_journal(v.port(), journal)
+    v.put("ota_1", IMAGE_B)
+    v.port().select(1)
+    v.reset()
+    boot(v)
+    self_test(v, [("app", lambda: False)])
+    assert (remembered(v).outcome, remembered(v).version) == (jr.TEST_FAILED, "")
 
 
 def test_a_confirm_cut_after_the_mark_is_closed_at_the_next_boot(v):

@@ -29,6 +29,7 @@ import ota.net
 import ota.recovery
 import ota.transfer
 import ota.trial
+from ota.activation import activate
 from ota.chip import DEEP_SLEEP, HARD, POWER_ON, SOFT
 from ota.config import UNVERIFIED
 from ota.errors import error
@@ -796,6 +797,17 @@ def test_a_selection_that_the_journal_does_not_know_costs_no_try():
     assert (bench.journal().tries, bench.journal().state) == (0, WRITING)
 
 
+def test_a_confirm_that_is_given_up_costs_a_try():
+    bench = Bench(0, OLD, BLANK, slot=1, sequence=2, state=CONFIRMING)
+    assert booted(bench) == []
+    assert (bench.journal().tries, bench.journal().state) == (1, NONE)
+
+
+def test_before_the_last_way_to_the_running_image_is_dropped_there_is_another():
+    bench = Bench(1, OLD, entry(3, VALID))
+    assert booted(bench) == ["select 1 VALID", "drop 1"]
+
+
 def test_where_nothing_goes_on_nothing_is_written():
     bench = Bench(-1, BLANK, BLANK, slot=0, sequence=2, state=WRITING)
     before = bench.record
@@ -1130,6 +1142,18 @@ def test_a_journal_that_failed_leaves_the_running_slot_where_no_record_was():
     full.shelf.nvs_write = nvs_write
     assert code_of(full.activate, full.release) == "nvs"
     assert full.shelf.log == ["select 0 VALID", "select 1 NEW", "drop 1"]
+
+
+def test_a_slot_without_an_image_is_not_activated():
+    empty = desk()
+    assert code_of(activate, empty.shelf, empty.release) == "not-activated"
+    assert empty.shelf.log == []
+
+
+def test_a_factory_image_has_no_record_in_its_way_when_one_is_called_off():
+    bench = Bench(-1, OLD, entry(2, NEW), slot=1, sequence=2, state=ACTIVATED)
+    rollback("", bench)
+    assert active(bench.entries) == -1
 
 
 def test_before_the_only_record_is_dropped_the_running_slot_gets_one():

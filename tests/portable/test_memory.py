@@ -186,6 +186,15 @@ def test_both_are_told_the_oldest_first():
     assert len(memory.writes) == writes
 
 
+def test_an_outcome_that_a_cut_left_twice_is_told_once():
+    memory = Memory()
+    begin(memory, 7)
+    end(memory, WATCHDOG, "late")
+    keep_untold(memory, load_journal(memory))  # and the power goes
+    assert outcome(memory)["sequence"] == 7
+    assert outcome(memory) is None
+
+
 def test_an_attempt_that_begins_after_the_telling_keeps_nothing():
     memory = Memory()
     begin(memory, 7)

@@ -16,9 +16,9 @@ from ota import otadata, receipt
 from ota_tools.board.flash import Flash, Operation
 from ota_tools.board.model import HARD, TABLE_OFFSET
 from ota_tools.cut import vfs
-from ota_tools.cut.judge import Judge
-from ota_tools.cut.life import Failed, FixedPort, Life, SetBootPort
-from ota_tools.cut.scenarios import CONFIG, Scenario
+from ota_tools.cut.judge import CONFIRMING, Judge
+from ota_tools.cut.life import Failed, FixedPort, Life, Log, SetBootPort
+from ota_tools.cut.scenarios import CONFIG, Scenario, offering
 from ota_tools.cut.state import NvsWrite, State, Step, kind_of
 from ota_tools.cut.tear import WEAK, cuts, lost_nvs
 from ota_tools.cut.world import BIG_TABLE, DEAD, FLASH_SIZE, App, World, small_table
@@ -53,7 +53,7 @@ class Effort:
 
 
 NORMAL = Effort()
-DEEP = Effort(subsets=16, pairs=0.5, others=0.01, weak=1.0)
+DEEP = Effort(subsets=12, pairs=0.4, others=0.01, weak=1.0)
 
 
 @dataclass
@@ -122,6 +122,7 @@ class Explorer:
         self._proven: set[bytes] = set()
         self._goes_back: set[bytes] = set()
         self.allowed = set(scenario.ends) | set(scenario.runs)
+        self.by_cable = bool(scenario.holds)
 
     def run(self) -> Result:
         """Everything. Failures stand in the result."""
@@ -129,6 +130,8 @@ class Explorer:
         result = self.result
         state = self._start()
         clean = self._life(state.copy())
+        past = _Past(self, state, state, False)
+        clean.watch = lambda app: past.check(clean, app)
         try:
             clean.run(self._scenario.act)
         except Failed as e:
@@ -147,11 +150,12 @@ class Explorer:
                     result.sampled["cuts"] += 1
                 else:
                     result.cut[kind_of(step)] += 1
-                self._cut(state, step, number)
-                self._weaken(state, step, number)
+                ours = number not in clean.log.bootloader
+                self._cut(state, step, number, ours)
+                self._weaken(state, step, number, ours)
             state.apply(step)
         if self._shard[0] == 0:
-            self._try(state, "after", "behind the last step")
+            self._try(state, state, "after", "behind the last step", True)
         return result
 
     # The start
@@ -163,30 +167,34 @@ class Explorer:
         flash = Flash(memory)
         flash.load(TABLE_OFFSET, to_binary(table))
         first = next(part for part in table.partitions if part.type == 0)
-        flash.load(first.offset, world.apps["1.0"].data)
-        for slot, version in scenario.holds:
+        slots = {first.name: "1.0"} | dict(scenario.holds)
+        for slot, version in slots.items():
             part = table.find(slot)
             assert part is not None
             flash.load(part.offset, world.apps[version].data)
         if scenario.records and table.otadata:
             for index, record in enumerate(scenario.records):
                 flash.load(table.otadata.offset + index * 4096, record)
-        self._fill_vfs(flash, world.apps["1.0"])
+        self._fill_vfs(flash, slots)
         state = State(memory, {})
         for main in scenario.before:
             for _ in range(2):
                 self._life(state).run(main)
         return state
 
-    def _fill_vfs(self, flash: Flash, app: App) -> None:
+    def _fill_vfs(self, flash: Flash, slots: dict[str, str]) -> None:
         part = self.table.find("vfs")
         assert part is not None
         fs = vfs.mount(flash, part, fresh=True)
         files = {"/ota.json": CONFIG, "/ota_trust.json": self._world.trust}
-        if not self._scenario.factory:
-            digest = self._digests[app.version]
-            mine = receipt.Receipt(digest, len(app.data), app.version, app.sequence)
-            files[receipt.FILE] = receipt.encode({0: mine})
+        receipts = {}
+        for index, slot in enumerate(self.table.ota_slots):
+            if slot.name in slots:
+                app = self._world.apps[slots[slot.name]]
+                digest = self._digests[app.version]
+                receipts[index] = receipt.Receipt(digest, len(app.data), app.version, app.sequence)
+        if receipts:
+            files[receipt.FILE] = receipt.encode(receipts)
         if self._scenario.vfs_full:
             files["/full"] = bytes((fs.block_count - fs.used_block_count - 4) * 4096)
         for name, data in files.items():
@@ -207,15 +215,15 @@ class Explorer:
         # Every state can be made again without those before it.
         return random.Random(f"{self._effort.seed} {self._scenario.name} {what}")  # noqa: S311
 
-    def _cut(self, before: State, step: Step, number: int) -> None:
+    def _cut(self, before: State, step: Step, number: int, ours: bool) -> None:
         chance = self._chance(number)
         critical = self._is_critical(step)
         for how, state in cuts(before, step, chance, self._subsets(step)):
             where = f"step {number} ({self._name(step)}), {how}"
-            log = self._try(state, how, where)
+            log = self._try(state, before, how, where, ours)
             self._cut_again(state, log, critical, where)
 
-    def _cut_again(self, state: State, log: list[Step], critical: bool, where: str) -> None:
+    def _cut_again(self, state: State, log: Log, critical: bool, where: str) -> None:
         chance = self._chance(where)
         for number, step in enumerate(log):
             both = critical and self._is_critical(step)
@@ -223,7 +231,8 @@ class Explorer:
             for how, torn in self._some(state, step, share, chance):
                 there = f"{where}, then step {number} ({self._name(step)}), {how}"
                 before = len(self.result.states)
-                self._try(torn, how, there, lost_nvs(where))
+                ours = number not in log.bootloader
+                self._try(torn, state, how, there, ours, lost_nvs(where))
                 self.result.pairs += len(self.result.states) - before
             state.apply(step)
 
@@ -263,7 +272,7 @@ class Explorer:
 
     # A cell that fails, without any cut
 
-    def _weaken(self, before: State, step: Step, number: int) -> None:
+    def _weaken(self, before: State, step: Step, number: int, ours: bool) -> None:
         if isinstance(step, NvsWrite) or step.kind != "program" or not any(step.data):
             return
         chance = self._chance(-number - 1)
@@ -289,35 +298,52 @@ class Explorer:
                 life.run(self._scenario.act)
             finally:
                 del flash.program
-            self._recover(life.state, False)
+            self._recover(life.state, before, False, Log(), life.passed)
         except Failed as e:
-            self._fail(where, str(e), life.state)
+            if not ours and self._is_beyond(life.state, e):
+                self.result.beyond += 1
+            else:
+                self._fail(where, str(e), life.state)
 
     # Recovery
 
-    def _try(self, state: State, how: str, where: str, forgetful: bool = False) -> list[Step]:
-        """Let the board live on from a state, which is not changed. The steps of its recovery."""
+    def _try(
+        self,
+        state: State,
+        before: State,
+        how: str,
+        where: str,
+        ours: bool,
+        forgetful: bool = False,
+    ) -> Log:
+        """Let the board live on from a state, which is not changed. The steps of its recovery.
+
+        Args:
+            before: the state that the step found which was cut.
+            ours: the step was not the bootloader's.
+            forgetful: NVS was lost already.
+        """
         key = state.key()
         if key in self.result.states:
-            return []
+            return Log()
         self.result.states[key] = how.split(":")[0]
-        log: list[Step] = []
+        log = Log()
         after = state.copy()
         try:
-            self._recover(after, forgetful or lost_nvs(how), log)
+            self._recover(after, before, forgetful or lost_nvs(how), log)
         except Failed as e:
-            if self._is_beyond(after):
+            if not ours and self._is_beyond(after, e):
                 self.result.beyond += 1
             else:
                 self._fail(where, str(e), state)
-            return []
+            return Log()
         return log
 
     def _fail(self, where: str, what: str, state: State) -> None:
         kept = state.copy() if len(self.result.failed) < 5 else None
         self.result.failed.append(Failure(self._scenario.name, where, what, kept))
 
-    def _is_beyond(self, state: State) -> bool:
+    def _is_beyond(self, state: State, failure: Failed) -> bool:
         # The bootloader's own write was torn so that it no longer watches, and the image dies before
         # boot.py: nothing of ours ever runs.
         entries = self.judge.entries(state)
@@ -328,16 +354,30 @@ class Explorer:
         app = self.judge.holds(state, slots[otadata.slot_of(entries[active], len(slots))])
         known = (otadata.NEW, otadata.PENDING_VERIFY, otadata.VALID)
         torn = otadata.state_of(entries[active]) not in known
-        return torn and app is not None and app.does == DEAD
+        looping = str(failure).startswith("it resets again and again")
+        return torn and looping and app is not None and app.does == DEAD
 
-    def _recover(self, state: State, forgetful: bool, log: list[Step] | None = None) -> None:
-        past = _Past(self, state, forgetful)
+    def _recover(
+        self,
+        state: State,
+        before: State,
+        forgetful: bool,
+        log: Log,
+        passed: set[str] | None = None,
+    ) -> None:
+        past = _Past(self, state, before, forgetful)
+        past.passed |= passed or set()
         visited: set[bytes] = set()
         for _ in range(_LIVES):
             life = self._life(state)
-            if log is not None:
-                life.log = log
-            if self._live(life, past, visited) or self._has_arrived(life, forgetful):
+            life.log = log
+            life.told, life.passed = past.told, past.passed
+            known = self._live(life, past, visited)
+            if len(set(past.told)) < len(past.told):
+                raise Failed(f"told twice: {past.told}")
+            if known or self._has_arrived(life, forgetful):
+                if not known:
+                    self._install_then(life.state.copy())
                 self._proven |= visited
                 return
         raise Failed(
@@ -345,16 +385,26 @@ class Explorer:
             f"otadata {', '.join(map(otadata.describe, self.judge.entries(state)))}"
         )
 
+    def _install_then(self, state: State) -> None:
+        # Whatever happened, the next good release installs.
+        then = self._scenario.then
+        if then:
+            life = self._life(state)
+            life.run(offering(then))
+            if life.boots[-1] != then:
+                raise Failed(f"{then} does not install afterwards: {' '.join(life.errors)}")
+
     def _live(self, life: Life, past: "_Past", visited: set[bytes]) -> bool:
         # True where it came to something from which a life was seen to arrive before.
         def watch(app: App | None) -> None:
             past.check(life, app)
-            key = life.state.key()
+            key = self._key(life)
             if key in self._proven:
                 raise _Known
             visited.add(key)
 
         def main(life: Life, app: App) -> None:
+            past.check_confirmed(life)
             self._check_trial(life, app, past)
             self._scenario.after(life, app)
 
@@ -364,6 +414,12 @@ class Explorer:
         except _Known:
             return True
         return False
+
+    def _key(self, life: Life) -> bytes:
+        # What happens from here on depends on no more than that.
+        part = life.board.running
+        assert part is not None
+        return life.state.key() + part.name.encode() + bytes((life.board.cause,))
 
     def _has_arrived(self, life: Life, forgetful: bool) -> bool:
         state = life.state
@@ -387,7 +443,7 @@ class Explorer:
         part = life.board.running
         assert part is not None
         state = life.state
-        key = state.key()
+        key = self._key(life)
         if self.judge.is_confirmed(state, part) or part not in self.table.ota_slots:
             return
         if key in self._goes_back:
@@ -415,14 +471,40 @@ class _Past:
 
     Attributes:
         forgetful: NVS was lost: what only it knew is gone.
+        passed: versions that passed a self-test, or were confirmed before.
+        told: how updates ended, as the application was told.
     """
 
-    def __init__(self, explorer: Explorer, state: State, forgetful: bool) -> None:
+    def __init__(self, explorer: Explorer, state: State, before: State, forgetful: bool) -> None:
+        """Args:
+        state: after the cut.
+        before: before the step that was cut.
+        """
         self._explorer = explorer
         self.forgetful = forgetful
-        self._highest = 0
-        journal = explorer.judge.journal(state)
+        self.told: list[str] = []
+        judge = explorer.judge
+        journal = judge.journal(before)
+        self._highest = self._kept = journal.highest if journal else 0
         self._refused = journal.refused if journal else ()
+        self.passed = judge.blessed(before)
+        for each in (journal, judge.journal(state)):
+            if each and each.state == CONFIRMING:
+                app = judge.holds(state, explorer.table.ota_slots[each.slot])
+                self.passed |= {app.version} if app else set()
+
+    def check_confirmed(self, life: Life) -> None:
+        """Once boot.py has run: nothing is VALID that did not pass, the highest sequence stays. Raises Failed."""
+        if not (self.forgetful or self._explorer.by_cable):
+            blessed = self._explorer.judge.blessed(life.state) - self.passed - {"1.0"}
+            if blessed:
+                raise Failed(f"confirmed, and never passed a self-test: {' '.join(blessed)}")
+        assert life.board.running is not None
+        highest = self._explorer.judge.highest(life.state, life.board.running)
+        if highest is not None and not self.forgetful:
+            if highest < self._highest:
+                raise Failed(f"the highest sequence fell from {self._highest} to {highest}")
+            self._highest = highest
 
     def check(self, life: Life, app: App | None) -> None:
         """At every start, right after the bootloader chose. Raises Failed."""
@@ -432,16 +514,11 @@ class _Past:
             raise Failed("; ".join(wrong))
         if app and app.version not in self._explorer.allowed:
             raise Failed(f"{app.version} runs, and never may")
-        assert life.board.running is not None
-        highest = judge.highest(life.state, life.board.running)
-        if highest is not None and not self.forgetful:
-            if highest < self._highest:
-                raise Failed(f"the highest sequence fell from {self._highest} to {highest}")
-            self._highest = highest
-        blessed = None if self.forgetful else judge.blessed(life.state)
-        if blessed:
-            raise Failed(f"{blessed} is confirmed, and never passed its self-test")
         journal = judge.journal(life.state)
+        if journal and not self.forgetful:
+            if journal.highest < self._kept:
+                raise Failed(f"the journal's highest fell from {self._kept} to {journal.highest}")
+            self._kept = journal.highest
         refused = journal.refused if journal else ()
         if not self.forgetful and not set(self._refused) <= set(refused):
             raise Failed("a refused image is no longer refused")

@@ -15,11 +15,11 @@ from ota import otadata
 from ota_tools.board.flash import SECTOR, Flash
 from ota_tools.cut.state import State
 from ota_tools.cut.vfs import mount
-from ota_tools.cut.world import GOOD, LOOPS, App
+from ota_tools.cut.world import App
 from ota_tools.failures import Refused
 from ota_tools.partitions import Partition, Table
 
-_WRITING, _CONFIRMING = 1, 4
+WRITING, CONFIRMING = 1, 4
 _RECORD = 512
 _RECEIPTS = "/ota_receipts.json"
 
@@ -99,7 +99,7 @@ class Judge:
             if head in self._heads and self.holds(state, part) is None:
                 found.append(f"{part.name} has a header over what is no published image")
         journal = self.journal(state)
-        if journal and _WRITING < journal.state <= _CONFIRMING and journal.sequence:
+        if journal and WRITING < journal.state <= CONFIRMING and journal.sequence:
             app = self.holds(state, slots[journal.slot])
             if app is None or self._digests[app.version] != journal.digest:
                 found.append(
@@ -142,15 +142,16 @@ class Judge:
             and otadata.slot_of(entries[active], len(slots)) == slots.index(running)
         )
 
-    def blessed(self, state: State) -> str | None:
-        """An image that otadata calls VALID and that never passes its self-test; None for none."""
+    def blessed(self, state: State) -> set[str]:
+        """The versions that otadata calls VALID."""
         slots = self._table.ota_slots
+        found = set()
         for entry in self.entries(state):
             if otadata.is_valid(entry) and otadata.state_of(entry) == otadata.VALID:
                 app = self.holds(state, slots[otadata.slot_of(entry, len(slots))])
-                if app and app.does not in (GOOD, LOOPS):
-                    return app.version
-        return None
+                if app:
+                    found.add(app.version)
+        return found
 
     def entries(self, state: State) -> tuple[bytes, bytes]:
         """Both otadata records."""

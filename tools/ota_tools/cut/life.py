@@ -71,12 +71,22 @@ class SetBootPort(FixedPort):
             raise ota.errors.error("flash", str(e)) from e
 
 
+class Log(list[Step]):
+    """Steps in their order; `bootloader`: the numbers of those that are not ours."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bootloader: set[int] = set()
+
+
 class Life:
     """One board, one stretch under power.
 
     Attributes:
         world, state: as given; the state changes as the board lives.
         log: every step since the object was made.
+        passed: versions that passed their self-test on trial.
+        told: how updates ended, as the application was told.
         boots: versions that were started, by the content of their slot; "" for anything else.
         errors: codes that the application got.
         watch: called after each decision of the bootloader, with what was started.
@@ -101,21 +111,27 @@ class Life:
         nvs = Nvs()
         nvs.content = state.nvs
         self.board = Board("cut", settings, Flash(state.flash, settings.strict), nvs)
-        self.log: list[Step] = []
+        self.log = Log()
+        self._booting = False
+        self.passed: set[str] = set()
+        self.told: list[str] = []
         self.boots: list[str] = []
         self.errors: list[str] = []
         self.watch: Callable[[App | None], None] = lambda app: None
-        record(self.board.flash, nvs, lambda step: self.log.append(step))  # noqa: PLW0108
+        record(self.board.flash, nvs, self._note)
         modules = self.board.modules()
         self.port = port(modules["esp32"], modules["machine"])
 
     def run(self, main: Main, cause: int = POWER_ON) -> None:
         """Power on, reset by reset, until `main` returns. Raises Failed."""
         for _ in range(_MOST_BOOTS):
+            self._booting = True
             try:
                 part = self.board.boot(cause)
             except Refused as e:
                 raise Failed(str(e)) from e
+            finally:
+                self._booting = False
             app = self._find(self.state, part)
             self.boots.append(app.version if app else "")
             self.watch(app)
@@ -128,6 +144,11 @@ class Life:
                 cause = e.cause
         raise Failed("it resets again and again: " + " ".join(self.boots[-12:]))
 
+    def _note(self, step: Step) -> None:
+        if self._booting:
+            self.log.bootloader.add(len(self.log))
+        self.log.append(step)
+
     def _start(self, app: App, main: Main) -> None:
         if app.does == DEAD:
             raise BoardReset(HARD, "crashed before boot.py")
@@ -137,8 +158,10 @@ class Life:
             fs = vfs.mount(self.board.flash, part)
         except Refused as e:
             raise Failed(str(e)) from e
-        with vfs.root(fs), _fresh_library(), redirect_stdout(StringIO()):
+        with vfs.root(fs), _fresh_library(), redirect_stdout(StringIO()) as printed:
             boot(crashes=CRASH_LIMIT, port=self.port)
+            if "ota: boot:" in printed.getvalue():
+                raise Failed(printed.getvalue().strip())
             if ota.recovery.fault:
                 raise Failed(f"boot(): {ota.recovery.fault}")
             try:
@@ -154,7 +177,13 @@ class Life:
             raise BoardReset(WATCHDOG, "hangs")
         if app.does == CRASHES:
             raise BoardReset(HARD, "crashes in main.py")
-        ota.trial.self_test([("app", lambda: app.does != FAILS)], port=self.port)
+        ota.trial.self_test([("app", lambda: self._test(app))], port=self.port)
+
+    def _test(self, app: App) -> bool:
+        if app.does == FAILS:
+            return False
+        self.passed.add(app.version)
+        return True
 
     def updater(self, offered: str) -> Updater:
         """One whose server offers this version."""
@@ -172,8 +201,8 @@ class Life:
 
     def tell(self) -> None:
         """Ask how the last update ended, until there is nothing more to tell."""
-        while ota.memory.outcome(self.port):
-            pass
+        while found := ota.memory.outcome(self.port):
+            self.told.append(str(found))
 
     def sleep(self) -> None:
         """Deep sleep."""

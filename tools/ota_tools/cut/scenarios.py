@@ -31,6 +31,7 @@ class Scenario:
         factory: the table has a factory image beside the two slots, and it runs first.
         big: 1.4 MB slots; cut at samples only.
         vfs_full: nothing more fits into the file system.
+        then: a good release that must install behind all of that.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Scenario:
     factory: bool = False
     big: bool = False
     vfs_full: bool = False
+    then: str = ""
 
 
 CONFIG = b'{"product": "cut", "board": "virtual", "tries": 1, "ntp": ""}'
@@ -129,7 +131,7 @@ def _both(name: str, story: str, offered: str, ends: str, **more: Any) -> Scenar
 
 
 def _fruitless(name: str, story: str, offered: str, **more: Any) -> Scenario:
-    return _both(name, story, offered, "1.0", runs=(offered,), **more)
+    return _both(name, story, offered, "1.0", runs=(offered,), then="1.2", **more)
 
 
 _UP = offering("1.1")
@@ -185,6 +187,7 @@ SCENARIOS = (
         _idle,
         ("1.0", "1.1"),
         before=(_UP,),
+        then="1.2",
     ),
     Scenario(
         "loops",
@@ -194,6 +197,14 @@ SCENARIOS = (
         ("1.0",),
         runs=("2.0-loops",),
         before=(offering("2.0-loops"),),
+        then="1.2",
+    ),
+    _both(
+        "after-fails",
+        "a good release, where another one failed before",
+        "1.2",
+        "1.2",
+        before=(offering("2.0-fails"),),
     ),
     Scenario(
         "refused",
@@ -201,6 +212,7 @@ SCENARIOS = (
         offering("9.0-stranger"),
         offering("9.0-stranger"),
         ("1.0",),
+        then="1.1",
     ),
     Scenario(
         "tells",
@@ -228,6 +240,7 @@ SCENARIOS = (
         _sleeping("1.1", 99),
         ("1.0",),
         runs=("1.1",),
+        then="1.2",
     ),
     # Trials without the bootloader's help
     _both("old", "a bootloader without rollback", "1.1", "1.1", settings=_OLD),
@@ -281,6 +294,13 @@ SCENARIOS = (
         "1.1",
         "1.1",
         records=(_WRONG_CRC, _WRONG_CRC),
+    ),
+    _fruitless(
+        "fallback",
+        "the selected slot stops loading, and the next release crashes before boot.py",
+        "2.0-dead",
+        holds=(("ota_0", "2.0-broken"), ("ota_1", "1.0")),
+        records=(_FIRST, otadata.encode(2, otadata.ABORTED)),
     ),
     _both("big", "an image of 1.4 MB, with a buffer of 4 KiB", "3.0-big", "3.0-big", big=True),
     _both(

@@ -19,6 +19,7 @@ WEAK = "weak cell"
 
 _WIPED = "nvs wiped"
 _EARLY = 0.3  # of all cuts inside a page
+_RECORD = 32  # bytes of an otadata record
 _ENTRY = 32  # bytes that NVS writes at once
 _NUMBERS = (
     8  # where the journal has its highest sequence: a format that is wrong gives away the rest
@@ -40,7 +41,7 @@ def cuts(before: State, step: Step, chance: random.Random, subsets: int) -> Iter
     if isinstance(step, NvsWrite):
         yield from _torn_pair(before, step, chance)
     elif step.kind == "erase":
-        yield from _torn_erase(before, step, chance)
+        yield from _torn_erase(before, step, chance, subsets)
     else:
         yield from _torn_program(before, step, chance, subsets)
     wiped = before.copy()
@@ -75,6 +76,14 @@ def _torn_program(
         yield f"some bits: bytes {start} to {end}", state
 
 
+def _rare(chance: random.Random, bits: int) -> int:
+    # One bit of 64.
+    some = chance.getrandbits(bits)
+    for _ in range(5):
+        some &= chance.getrandbits(bits)
+    return some
+
+
 def _some_bits(chance: random.Random, bits: int) -> int:
     # Nearly all, half, or hardly any: a cut early, in the middle or late in the page.
     some = chance.getrandbits(bits)
@@ -83,7 +92,9 @@ def _some_bits(chance: random.Random, bits: int) -> int:
     return ~some & ((1 << bits) - 1) if chance.random() < _EARLY else some
 
 
-def _torn_erase(before: State, step: Operation, chance: random.Random) -> Iterator[Torn]:
+def _torn_erase(
+    before: State, step: Operation, chance: random.Random, subsets: int
+) -> Iterator[Torn]:
     start, size = step.address, step.size
     old = bytes(before.flash[start : start + size])
     half = size // 2
@@ -95,6 +106,16 @@ def _torn_erase(before: State, step: Operation, chance: random.Random) -> Iterat
         "garbage": chance.randbytes(size),
         "bits half erased": mixed.to_bytes(size, "little"),
     }
+    for number in range(subsets):
+        # Very early: a few bits set, or, as chips program before they erase, cleared; at the start, where
+        # headers and records are.
+        first = int.from_bytes(old[:_RECORD], "little")
+        for _ in range(chance.randrange(1, 5)):
+            bit = 1 << chance.randrange(8 * _RECORD)
+            first = first & ~bit if number % 4 == 3 else first | bit
+        lefts[f"few bits erased: {number}"] = first.to_bytes(_RECORD, "little") + old[_RECORD:]
+    late = ~_rare(chance, 8 * size) & ((1 << 8 * size) - 1)
+    lefts["nearly erased"] = (int.from_bytes(old, "little") | late).to_bytes(size, "little")
     if size > SECTOR:
         lefts["first sector erased"] = blank[:SECTOR] + old[SECTOR:]
         lefts["last sector left"] = blank[: size - SECTOR] + old[size - SECTOR :]
