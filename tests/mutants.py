@@ -3159,8 +3159,8 @@ MUTANTS = [
     Mutant(
         "boot: a selected slot is reset into again and again",
         "recovery.py",
-        "elif found.action == RESET and found.journal.resets == 0:",
-        "elif found.action == RESET:",
+        "    elif found.journal.resets == 0 and (found.action == RESET",
+        "    elif (found.action == RESET",
         "host/test_trial.py::test_a_selection_that_a_reset_does_not_boot_is_dropped",
     ),
     Mutant(
@@ -3222,8 +3222,8 @@ MUTANTS = [
     Mutant(
         "boot: a trial of another slot is closed as confirmed",
         "recovery.py",
-        "if journal.slot == found.running:\n        if journal.state == LEAVING",
-        "if True:\n        if journal.state == LEAVING",
+        "if journal.slot == found.running:\n        if journal.state == ACTIVATED",
+        "if True:\n        if journal.state == ACTIVATED",
         "host/test_trial.py::test_a_confirm_that_boot_finishes_starts_no_watchdog",
     ),
     Mutant(
@@ -5249,7 +5249,7 @@ MUTANTS = [
     Mutant(
         "start: a power-on leaves the count",
         "start.py",
-        'if cause != POWER_ON or not chip.nvs_read("crashes", count) or not count[0]:',
+        'if cause != POWER_ON or not chip.nvs_read("crashes", count) or not any(count):',
         "if True:",
         "host/test_trial.py::test_a_power_on_starts_the_count_of_crashes_anew",
     ),
@@ -5263,14 +5263,14 @@ MUTANTS = [
     Mutant(
         "start: a power-on writes although nothing was counted",
         "start.py",
-        ' or not chip.nvs_read("crashes", count) or not count[0]:',
+        ' or not chip.nvs_read("crashes", count) or not any(count):',
         ":",
         "host/test_trial.py::test_an_ordinary_start_is_no_crash_and_writes_nothing[1]",
     ),
     Mutant(
         "start: every power-on behind a crash writes",
         "start.py",
-        " or not count[0]:",
+        " or not any(count):",
         ":",
         "host/test_trial.py::test_a_power_on_starts_the_count_of_crashes_anew_once",
     ),
@@ -5404,8 +5404,8 @@ MUTANTS = [
     Mutant(
         "boot: leaving that was cut is closed as confirmed",
         "recovery.py",
-        "        if journal.state == LEAVING:\n            if found",
-        "        if False:\n            if found",
+        "        elif journal.state == LEAVING:\n            if found",
+        "        elif False:\n            if found",
         "host/test_trial.py::test_a_rollback_that_was_cut_is_finished_at_the_next_boot[False]",
     ),
     Mutant(
@@ -5432,8 +5432,8 @@ MUTANTS = [
     Mutant(
         "boot: a trial that was left costs another try",
         "recovery.py",
-        "    elif journal.state == LEAVING:\n",
-        "    elif False:\n",
+        "\n    elif journal.state == LEAVING:\n",
+        "\n    elif False:\n",
         "host/test_trial.py::test_leaving_that_the_bootloader_finishes_costs_one_try",
     ),
     Mutant(
@@ -5538,8 +5538,8 @@ MUTANTS = [
     Mutant(
         "trial: another slot's attempt is taken over",
         "trial.py",
-        "        journal.clear_attempt()\n        journal.slot = found.running\n    return",
-        "        journal.slot = found.running\n    return",
+        '        journal.clear_attempt()\n        journal.version = ""\n        journal.slot',
+        "        journal.slot",
         "portable/test_checks.py::test_a_trial_does_not_use_the_journal_of_the_other_slot",
     ),
     Mutant(
@@ -5707,8 +5707,8 @@ MUTANTS = [
     Mutant(
         "rollback: the image of another attempt is refused",
         "trial.py",
-        "    journal.clear_attempt()\n    journal.slot = found.running\n    receipt",
-        "    journal.slot = found.running\n    receipt",
+        "    keep_untold(port, journal)\n    journal.clear_attempt()\n",
+        "    keep_untold(port, journal)\n",
         "host/test_trial.py::test_rollback_of_an_image_without_a_receipt_refuses_no_other",
     ),
     Mutant(
@@ -6132,6 +6132,27 @@ MUTANTS = [
         "device.readblocks(at // 4096, buf)",
         "device.readblocks(0, buf)",
         "portable/test_files.py::test_a_slot_holds_the_image_of_its_receipt_whatever_is_behind_it",
+    ),
+    Mutant(
+        "start: a record that says VALID before any trial is believed",
+        "recovery.py",
+        "        if journal.state == ACTIVATED and found.can_return():\n",
+        "        if False:\n",
+        "host/test_trial.py::test_a_record_that_says_valid_before_any_trial_began_was_torn",
+    ),
+    Mutant(
+        "start: an image that runs without its record is confirmed",
+        "recovery.py",
+        "found.action == RESET or _is_untried(found)",
+        "found.action == RESET",
+        "host/test_trial.py::test_an_image_whose_record_did_not_come_out_well_is_not_blessed",
+    ),
+    Mutant(
+        "journal: what came by a cable bears the name of another attempt",
+        "trial.py",
+        '    if not known:\n        journal.clear_attempt()\n        journal.version = ""\n',
+        "    if not known:\n        journal.clear_attempt()\n",
+        "host/test_trial.py::test_what_came_by_a_cable_bears_no_name_of_another_attempt",
     ),
     # What the power-cut engine has to find
     Mutant(

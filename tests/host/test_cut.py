@@ -33,8 +33,8 @@ def explore(world, name: str, effort: Effort = QUICK):
 # What the campaign of `ota cut` does, at less effort
 
 QUICKLY = (
-    "first second-wide same smaller changed give-up fails hangs broken by-hand loops config sleeps"
-    " old-hangs factory-old row-none"
+    "first second-wide same smaller changed give-up fails hangs broken by-hand loops after-fails"
+    " tells config sleeps old-hangs factory-old row-none"
 ).split()
 
 
@@ -128,6 +128,8 @@ def test_every_kind_of_cut_is_made():
         "second half erased",
         "garbage",
         "bits half erased",
+        "few bits erased: 0",
+        "nearly erased",
         "first sector erased",
         "last sector left",
         "nvs wiped",
@@ -215,14 +217,14 @@ def test_a_file_system_that_does_not_mount_is_seen(judged):
     assert "file system" in judge.wrong(state)[0]
 
 
-def test_an_image_that_was_confirmed_unproven_is_seen(judged, world):
+def test_the_images_that_otadata_calls_confirmed_are_seen(judged, world):
     judge, state = judged
     state.flash[0x30000:0x50000] = b"\xff" * 0x20000
     put(state, 0x30000, world.apps["2.0-fails"].data)
     put(state, 0xE000, otadata.encode(2, otadata.PENDING_VERIFY))
-    assert judge.blessed(state) is None
+    assert judge.blessed(state) == {"1.0"}
     put(state, 0xE000, otadata.encode(2, otadata.VALID))
-    assert judge.blessed(state) == "2.0-fails"
+    assert judge.blessed(state) == {"1.0", "2.0-fails"}
 
 
 def test_the_highest_sequence_is_that_of_journal_or_receipt(judged):
