@@ -77,9 +77,7 @@ TORN = const(3)  # a torn record: a trial where the journal knows the image, els
 RESET = const(4)  # selected and not booted yet (deep sleep, soft reset): reset, once
 NOT_LOADABLE = const(5)  # the new image did not load: refuse it, drop its record
 DROP = const(6)  # an old breakage: drop the record
-REPAIR = const(
-    7
-)  # no record at all is valid: the running slot gets one; an image on trial is left
+REPAIR = const(7)  # no record is valid: the running slot gets one; an image on trial is left
 
 OTHER = const(-1)
 NO_RECORD = const(-2)

@@ -71,12 +71,14 @@ def untold(port: Port) -> "Journal | None":
 
 def told(port: Port) -> None:
     """What `untold` gives was told: not again. Raises SlotError `nvs`."""
-    generation = -1
+    first = b""
     for key in (_UNTOLD, _JOURNAL):
         journal = load_journal(port, key)
-        # The same one twice: power was lost while it was kept.
-        if journal and journal.untold and generation in (-1, journal.generation):
-            generation = journal.generation
+        if journal and journal.untold:
+            record = encode(journal)
+            if first and record != first:
+                return
+            first = record  # where it stands twice power was lost while it was kept
             journal.untold = False
             port.nvs_write(key, encode(journal))
 
