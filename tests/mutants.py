@@ -4524,7 +4524,7 @@ MUTANTS = [
     Mutant(
         "activate: the selection stays where the journal failed",
         "activation.py",
-        "port.drop_entry(after.index)",
+        "port.drop_entry(deciding)",
         "pass",
         "e2e/test_update.py::test_a_journal_that_cannot_be_written_leaves_the_boot_slot",
     ),
@@ -4995,15 +4995,15 @@ MUTANTS = [
     Mutant(
         "activation: a selection that failed costs the record of the running image",
         "activation.py",
-        "if after.selected == index and after.can_return():",
-        "if after.can_return():",
+        "if deciding >= 0 and slot_of(entries[deciding], len(found.slots)) == index:",
+        "if deciding >= 0:",
         "portable/test_checks.py::test_a_selection_that_fails_beside_a_factory_image_costs_no_record",
     ),
     Mutant(
         "activation: a failure is passed over",
         "activation.py",
-        "            port.drop_entry(after.index)\n        raise",
-        "            port.drop_entry(after.index)",
+        "            port.drop_entry(deciding)\n        raise",
+        "            port.drop_entry(deciding)",
         "e2e/test_update.py::test_a_journal_that_cannot_be_written_leaves_the_boot_slot",
     ),
     Mutant(

@@ -8,7 +8,7 @@ from .image import MAGIC
 from .journal import ACTIVATED, SELECTED, WRITING
 from .manifest import Manifest, is_newer
 from .memory import keep_untold, save_journal
-from .otadata import VALID
+from .otadata import VALID, active, slot_of
 from .port import Port
 from .reader import HEADER
 from .receipt import FILE, Receipt, load_receipts, save_receipts
@@ -99,9 +99,10 @@ def activate(port: Port, release: Manifest) -> None:
         journal.news = SELECTED
         save_journal(port, journal)
     except OtaError:
-        after = Situation(port)
-        if after.selected == index and after.can_return():
-            port.drop_entry(after.index)
+        entries = port.otadata()  # NVS may fail as a whole: nothing is asked of it
+        deciding = active(entries)
+        if deciding >= 0 and slot_of(entries[deciding], len(found.slots)) == index:
+            port.drop_entry(deciding)
         raise
 
 

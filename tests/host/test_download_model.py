@@ -282,6 +282,11 @@ def run(download: Download, steps, clock: Clock) -> None:
         steps.close()
 
 
+def found_on(board: SimpleNamespace) -> SimpleNamespace:
+    """In the place of `Situation`: the journal."""
+    return SimpleNamespace(journal=decode(board.nvs) if board.nvs else Journal())
+
+
 def announce(board: SimpleNamespace, found, release, head: bytes) -> None:
     """The head was accepted: what comes of it in the journal."""
     board.accepted = True
@@ -364,7 +369,7 @@ class Story:
         image = self.images[self.current]
         if random.random() < 0.1:
             board.nvs = b""
-        found = SimpleNamespace(journal=decode(board.nvs) if board.nvs else Journal())
+        found = found_on(board)
         way = random.choice(("wide", "borrowing", "sectors", "split"))
         board.free = 1 << 20 if way == "wide" else 0
         server = Server(image, random, not honest and random.random() < 0.7, self.clock)
@@ -431,6 +436,7 @@ def quick(monkeypatch):
     and the journal is kept in the model's board.
     """
     monkeypatch.setattr(engine, "announce", announce)
+    monkeypatch.setattr(engine, "Situation", found_on)
     monkeypatch.setattr(engine, "save_journal", keep)
     garbage = SimpleNamespace(collect=lambda: None, threshold=lambda *amount: -1)
     for module in (engine, transfer):
