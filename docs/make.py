@@ -167,7 +167,7 @@ def _figures(facts: dict) -> list[str]:
         ],
     }
     lines = [
-        f"`ota cut{' --deep' if facts['effort'] == 'deep' else ''}`, {facts['date']}, seed {facts['seed']}, {facts['seconds']} s:",
+        f"`ota cut{' --deep' if facts['effort'] == 'deep' else ''}`, {facts['date']}, seed {facts['seed']}:",
         "",
         "| | |",
         "|---|---|",
