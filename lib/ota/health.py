@@ -28,7 +28,7 @@ def status(port: "Port | None" = None) -> dict:
         verified: TLS is verified by that file;
         fault: what kept `ota.boot()` from its work.
 
-    Raises SlotError `no-slots`, `no-otadata`, `flash`.
+    Raises SlotError `no-slots`, `no-otadata`, `flash`, `nvs`.
     """
     from .recovery import fault
 

@@ -19,7 +19,7 @@ WRITING = const(1)
 ACTIVATED = const(2)
 TRIAL = const(3)
 CONFIRMING = const(4)
-LEAVING = const(5)  # the slot is confirmed, and is to be left all the same
+LEAVING = const(5)  # the running image is given up; otadata does not say so yet
 
 # Outcomes, and other events; their names in status() and history().
 CONFIRMED = const(1)
