@@ -1,7 +1,7 @@
 """Notices a confirmed image that crashes again and again.
 
-Layer 5. Loaded only by a start that follows a crash, or a power-on after some. The count lies in NVS, blob `crashes`: u32 count,
-u32 time of the first one, by a clock that goes on through every reset but power-on.
+Layer 5. Loaded only by a start that follows a crash, or a power-on after some. The count lies in NVS,
+blob `crashes`: u32 count, u32 time of the first one, by a clock that goes on until power-on.
 """
 
 import struct

@@ -25,8 +25,8 @@ def boot(window_s: int = 0, crashes: int = 8, within_s: int = 600, port=None) ->
     On a trial it starts the watchdog for the whole time that the image has to confirm itself. A
     confirmed image that crashes again and again is left for the one in the other slot, once, where
     that is what its receipt says. Never raises: a failure is kept for `ota.status()` or, where it was
-    about counting crashes, printed; it counts as "nothing known", never as confirmed. On a confirmed image it leaves only the package itself in
-    memory.
+    about counting crashes, printed; it counts as "nothing known", never as confirmed. On a confirmed
+    image it leaves only the package itself in memory.
 
     Args:
         window_s: seconds until the watchdog ends the trial; by default `trial_window_s` of

@@ -11,8 +11,9 @@ from ota import otadata
 from ota.journal import Journal, encode
 from ota_tools.board.flash import Operation
 from ota_tools.cut import campaign
-from ota_tools.cut.explore import Effort, Explorer
+from ota_tools.cut.explore import Explorer
 from ota_tools.cut.judge import Judge
+from ota_tools.cut.result import Effort
 from ota_tools.cut.scenarios import BY_NAME, SCENARIOS
 from ota_tools.cut.state import NvsWrite, State
 from ota_tools.cut.tear import cuts, lost_nvs
@@ -86,7 +87,7 @@ def test_shards_cut_each_operation_once(world):
 def lived(world):
     """The first update: start, log, and the board's own flash and NVS at its end."""
     explorer = Explorer(world, BY_NAME["first"], QUICK)
-    start = explorer._start()
+    start = explorer.start()
     life = explorer._life(start.copy())
     life.run(BY_NAME["first"].act)
     return start, life
@@ -164,10 +165,9 @@ def test_what_nvs_held_is_lost_with_it():
 def judged(world):
     """A judge and a board with 1.0 confirmed in slot 0 and 1.1 whole in slot 1."""
     table = small_table(False)
-    digests = {name: hashlib.sha256(app.data).digest() for name, app in world.apps.items()}
-    judge = Judge(table, world.apps, digests)
+    judge = Judge(table, world.apps)
     explorer = Explorer(world, BY_NAME["first"], QUICK)
-    state = explorer._start()
+    state = explorer.start()
     put(state, 0xD000, otadata.encode(1, otadata.VALID))
     put(state, 0x30000, world.apps["1.1"].data)
     return judge, state
@@ -187,7 +187,7 @@ def journal_of(board: State, **fields) -> None:
 def test_a_sound_board_is_not_accused(judged):
     judge, state = judged
     assert judge.wrong(state) == []
-    assert judge.is_confirmed(state, judge._table.find("ota_0"))
+    assert judge.is_confirmed(state, judge.table.find("ota_0"))
 
 
 def test_a_header_over_something_else_is_seen(judged):
@@ -229,7 +229,7 @@ def test_the_images_that_otadata_calls_confirmed_are_seen(judged, world):
 
 def test_the_highest_sequence_is_that_of_journal_or_receipt(judged):
     judge, state = judged
-    part = judge._table.find("ota_0")
+    part = judge.table.find("ota_0")
     assert judge.highest(state, part) == 1  # the receipt's
     journal_of(state, highest=7)
     assert judge.highest(state, part) == 7

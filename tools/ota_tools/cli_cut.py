@@ -65,7 +65,7 @@ def cut(
     from dataclasses import replace
 
     from ota_tools.cut import campaign
-    from ota_tools.cut.explore import DEEP, NORMAL
+    from ota_tools.cut.result import DEEP, NORMAL
     from ota_tools.cut.scenarios import SCENARIOS
 
     if listed:

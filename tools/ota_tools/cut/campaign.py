@@ -14,7 +14,8 @@ from typing import Any
 
 from ota_tools.board.model import Settings
 from ota_tools.cut import records
-from ota_tools.cut.explore import Effort, Explorer, Failure, Result
+from ota_tools.cut.explore import Explorer
+from ota_tools.cut.result import Effort, Failure, Result
 from ota_tools.cut.scenarios import BY_NAME, Scenario
 from ota_tools.cut.world import World, make_world
 

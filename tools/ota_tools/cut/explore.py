@@ -6,95 +6,28 @@ otadata, journal and header the more often, elsewhere by chance.
 """
 
 import gc
-import hashlib
 import random
-from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
-from ota import otadata, receipt
-from ota_tools.board.flash import Flash, Operation
-from ota_tools.board.model import HARD, TABLE_OFFSET
-from ota_tools.cut import vfs
-from ota_tools.cut.judge import CONFIRMING, Judge
+from ota import otadata
+from ota_tools.board.flash import Operation
+from ota_tools.board.model import HARD
+from ota_tools.cut.fresh import fresh_state
+from ota_tools.cut.judge import Judge
 from ota_tools.cut.life import Failed, FixedPort, Life, Log, SetBootPort
-from ota_tools.cut.scenarios import CONFIG, Scenario, offering
+from ota_tools.cut.past import Past
+from ota_tools.cut.result import Effort, Failure, Result
+from ota_tools.cut.scenarios import Scenario, offering
 from ota_tools.cut.state import NvsWrite, State, Step, kind_of
 from ota_tools.cut.tear import WEAK, cuts, lost_nvs
-from ota_tools.cut.world import BIG_TABLE, DEAD, FLASH_SIZE, App, World, small_table
-from ota_tools.partitions import Table, parse_csv, to_binary
+from ota_tools.cut.world import BIG_TABLE, DEAD, App, World, small_table
+from ota_tools.partitions import Table, parse_csv
 
 _HEADER = 16
 _BIG_SAMPLES = 40
 _LIVES = 3  # times that the power comes back before the board must be where it belongs
 _OF_STEP = 0.125  # of the states of a step, where not all are tried
-
-
-@dataclass(frozen=True)
-class Effort:
-    """How much is tried.
-
-    Attributes:
-        subsets: random tears of a program; of otadata records eight times as many.
-        pairs: share of second cuts, where both are around otadata, journal or header.
-        others: the same elsewhere.
-        weak: share of programs that are repeated with a cell that fails.
-        seed: for all that is left to chance.
-        set_boot: activate by `Partition.set_boot()` instead, to compare: as `old` or `new` ESP-IDF does it
-            where the slot is selected already; "" for ours.
-    """
-
-    subsets: int = 4
-    pairs: float = 0.02
-    others: float = 0.0005
-    weak: float = 0.2
-    seed: int = 1
-    set_boot: str = ""
-
-
-NORMAL = Effort()
-DEEP = Effort(subsets=12, pairs=0.4, others=0.01, weak=1.0)
-
-
-@dataclass
-class Failure:
-    """One state in which an invariant was broken."""
-
-    scenario: str
-    where: str
-    what: str
-    state: State | None = field(default=None, repr=False)
-
-
-@dataclass
-class Result:
-    """What came of a scenario.
-
-    Attributes:
-        operations: steps of the clean run, by kind.
-        cut: those of them that were cut.
-        sampled: the same two of scenarios that are too big to be cut everywhere.
-        states: each state that was tried, and how the power went.
-        pairs: how many of them needed two cuts.
-        weak: programs that were repeated with a cell that fails.
-        unwatched: starts of an unconfirmed image that the bootloader did not watch: `boot()` did.
-        forgotten: states in which an image counted as confirmed because NVS and its record were lost.
-        beyond: states from which no software of ours can lead out.
-        nvs_writes: of the clean run.
-        failed: what went wrong.
-    """
-
-    operations: Counter[str] = field(default_factory=Counter)
-    cut: Counter[str] = field(default_factory=Counter)
-    sampled: Counter[str] = field(default_factory=Counter)
-    states: dict[bytes, str] = field(default_factory=dict)
-    pairs: int = 0
-    weak: int = 0
-    unwatched: int = 0
-    forgotten: int = 0
-    beyond: int = 0
-    nvs_writes: int = 0
-    failed: list[Failure] = field(default_factory=list)
 
 
 class Explorer:
@@ -114,23 +47,19 @@ class Explorer:
         self._port = SetBootPort if effort.set_boot else FixedPort
         self._settings = replace(scenario.settings, in_place=effort.set_boot == "new")
         self.table: Table = parse_csv(BIG_TABLE) if scenario.big else small_table(scenario.factory)
-        self._digests = {
-            version: hashlib.sha256(app.data).digest() for version, app in world.apps.items()
-        }
-        self.judge = Judge(self.table, world.apps, self._digests)
+        self.judge = Judge(self.table, world.apps)
         self.result = Result()
         self._proven: set[bytes] = set()
         self._goes_back: set[bytes] = set()
-        self.allowed = set(scenario.ends) | set(scenario.runs)
-        self.by_cable = bool(scenario.holds)
+        self._allowed = set(scenario.ends) | set(scenario.runs)
 
     def run(self) -> Result:
         """Everything. Failures stand in the result."""
         gc.freeze()  # the library collects garbage, and what is older than this is none
         result = self.result
-        state = self._start()
+        state = self.start()
         clean = self._life(state.copy())
-        past = _Past(self, state, state, False)
+        past = self._past(state, state, False)
         clean.watch = lambda app: past.check(clean, app)
         try:
             clean.run(self._scenario.act)
@@ -158,51 +87,20 @@ class Explorer:
             self._try(state, state, "after", "behind the last step", True)
         return result
 
-    # The start
-
-    def _start(self) -> State:
-        table, world, scenario = self.table, self._world, self._scenario
-        size = max(part.end for part in table.partitions) if scenario.big else FLASH_SIZE
-        memory = bytearray(b"\xff" * size)
-        flash = Flash(memory)
-        flash.load(TABLE_OFFSET, to_binary(table))
-        first = next(part for part in table.partitions if part.type == 0)
-        slots = {first.name: "1.0"} | dict(scenario.holds)
-        for slot, version in slots.items():
-            part = table.find(slot)
-            assert part is not None
-            flash.load(part.offset, world.apps[version].data)
-        if scenario.records and table.otadata:
-            for index, record in enumerate(scenario.records):
-                flash.load(table.otadata.offset + index * 4096, record)
-        self._fill_vfs(flash, slots)
-        state = State(memory, {})
-        for main in scenario.before:
+    def start(self) -> State:
+        """The board as the scenario finds it."""
+        state = fresh_state(self._world, self._scenario, self.table)
+        for main in self._scenario.before:
             for _ in range(2):
                 self._life(state).run(main)
         return state
 
-    def _fill_vfs(self, flash: Flash, slots: dict[str, str]) -> None:
-        part = self.table.find("vfs")
-        assert part is not None
-        fs = vfs.mount(flash, part, fresh=True)
-        files = {"/ota.json": CONFIG, "/ota_trust.json": self._world.trust}
-        receipts = {}
-        for index, slot in enumerate(self.table.ota_slots):
-            if slot.name in slots:
-                app = self._world.apps[slots[slot.name]]
-                digest = self._digests[app.version]
-                receipts[index] = receipt.Receipt(digest, len(app.data), app.version, app.sequence)
-        if receipts:
-            files[receipt.FILE] = receipt.encode(receipts)
-        if self._scenario.vfs_full:
-            files["/full"] = bytes((fs.block_count - fs.used_block_count - 4) * 4096)
-        for name, data in files.items():
-            with fs.open(name, "wb") as file:
-                file.write(data)
-
     def _life(self, state: State) -> Life:
         return Life(self._world, state, self._settings, self.judge.holds, self._port)
+
+    def _past(self, state: State, before: State, forgetful: bool) -> Past:
+        by_cable = bool(self._scenario.holds)
+        return Past(self.judge, self._allowed, state, before, forgetful, by_cable)
 
     # The cuts
 
@@ -279,7 +177,7 @@ class Explorer:
         if chance.random() >= self._effort.weak:
             return
         zeros = [at for at, byte in enumerate(step.data) if byte != 0xFF]
-        life = self._life(self._start())
+        life = self._life(self.start())
         flash = life.board.flash
         program = flash.program
 
@@ -365,7 +263,7 @@ class Explorer:
         log: Log,
         passed: set[str] | None = None,
     ) -> None:
-        past = _Past(self, state, before, forgetful)
+        past = self._past(state, before, forgetful)
         past.passed |= passed or set()
         visited: set[bytes] = set()
         for _ in range(_LIVES):
@@ -394,7 +292,7 @@ class Explorer:
             if life.boots[-1] != then:
                 raise Failed(f"{then} does not install afterwards: {' '.join(life.errors)}")
 
-    def _live(self, life: Life, past: "_Past", visited: set[bytes]) -> bool:
+    def _live(self, life: Life, past: Past, visited: set[bytes]) -> bool:
         # True where it came to something from which a life was seen to arrive before.
         def watch(app: App | None) -> None:
             past.check(life, app)
@@ -433,12 +331,12 @@ class Explorer:
         ends: set[str] = set(self._scenario.ends)
         if forgetful and app and app.version not in ends and self.judge.is_confirmed(state, part):
             self.result.forgotten += 1
-            ends = self.allowed
+            ends = self._allowed
         if app is None or app.version not in ends:
             return False
         return (journal is None or journal.state <= 1) and self.judge.is_confirmed(state, part)
 
-    def _check_trial(self, life: Life, app: App, past: "_Past") -> None:
+    def _check_trial(self, life: Life, app: App, past: Past) -> None:
         # boot.py has run, main.py has not: an unconfirmed image must be gone after one more reset.
         part = life.board.running
         assert part is not None
@@ -464,62 +362,3 @@ class Explorer:
 
 class _Known(Exception):
     """From here on everything was seen already."""
-
-
-class _Past:
-    """What a board may not go back behind.
-
-    Attributes:
-        forgetful: NVS was lost: what only it knew is gone.
-        passed: versions that passed a self-test, or were confirmed before.
-        told: how updates ended, as the application was told.
-    """
-
-    def __init__(self, explorer: Explorer, state: State, before: State, forgetful: bool) -> None:
-        """Args:
-        state: after the cut.
-        before: before the step that was cut.
-        """
-        self._explorer = explorer
-        self.forgetful = forgetful
-        self.told: list[str] = []
-        judge = explorer.judge
-        journal = judge.journal(before)
-        self._highest = self._kept = journal.highest if journal else 0
-        self._refused = journal.refused if journal else ()
-        self.passed = judge.blessed(before)
-        for each in (journal, judge.journal(state)):
-            if each and each.state == CONFIRMING:
-                app = judge.holds(state, explorer.table.ota_slots[each.slot])
-                self.passed |= {app.version} if app else set()
-
-    def check_confirmed(self, life: Life) -> None:
-        """Once boot.py has run: nothing is VALID that did not pass, the highest sequence stays. Raises Failed."""
-        if not (self.forgetful or self._explorer.by_cable):
-            blessed = self._explorer.judge.blessed(life.state) - self.passed - {"1.0"}
-            if blessed:
-                raise Failed(f"confirmed, and never passed a self-test: {' '.join(blessed)}")
-        assert life.board.running is not None
-        highest = self._explorer.judge.highest(life.state, life.board.running)
-        if highest is not None and not self.forgetful:
-            if highest < self._highest:
-                raise Failed(f"the highest sequence fell from {self._highest} to {highest}")
-            self._highest = highest
-
-    def check(self, life: Life, app: App | None) -> None:
-        """At every start, right after the bootloader chose. Raises Failed."""
-        judge = self._explorer.judge
-        wrong = judge.wrong(life.state)
-        if wrong:
-            raise Failed("; ".join(wrong))
-        if app and app.version not in self._explorer.allowed:
-            raise Failed(f"{app.version} runs, and never may")
-        journal = judge.journal(life.state)
-        if journal and not self.forgetful:
-            if journal.highest < self._kept:
-                raise Failed(f"the journal's highest fell from {self._kept} to {journal.highest}")
-            self._kept = journal.highest
-        refused = journal.refused if journal else ()
-        if not self.forgetful and not set(self._refused) <= set(refused):
-            raise Failed("a refused image is no longer refused")
-        self._refused = refused

@@ -4,6 +4,7 @@ Of the library only otadata records are read; images are compared byte by byte w
 published, the journal and the receipts are taken apart here.
 """
 
+import hashlib
 import json
 import struct
 import zlib
@@ -42,13 +43,14 @@ class Judge:
     Args:
         table: the board's.
         apps: every image that may be in a slot.
-        digests: SHA-256 of each, by version.
     """
 
-    def __init__(self, table: Table, apps: dict[str, App], digests: dict[str, bytes]) -> None:
-        self._table = table
+    def __init__(self, table: Table, apps: dict[str, App]) -> None:
+        self.table = table
         self._apps = apps
-        self._digests = digests
+        self._digests = {
+            version: hashlib.sha256(app.data).digest() for version, app in apps.items()
+        }
         self._heads = {app.data[:16] for app in apps.values()}
 
     def holds(self, state: State, part: Partition) -> App | None:
@@ -74,7 +76,7 @@ class Judge:
 
     def receipts(self, state: State) -> dict[int, tuple[bytes, int]] | None:
         """Slot -> SHA-256 and sequence by the receipts; None where the file system does not mount."""
-        part = self._table.find("vfs")
+        part = self.table.find("vfs")
         assert part is not None
         try:
             fs = mount(Flash(state.flash), part)
@@ -93,7 +95,7 @@ class Judge:
     def wrong(self, state: State) -> list[str]:
         """What a state says or holds that is not so, whatever led to it."""
         found = []
-        slots = self._table.ota_slots
+        slots = self.table.ota_slots
         for part in slots:
             head = bytes(state.flash[part.offset : part.offset + 16])
             if head in self._heads and self.holds(state, part) is None:
@@ -123,7 +125,7 @@ class Judge:
             return None
         journal = self.journal(state)
         highest = journal.highest if journal else 0
-        slots = self._table.ota_slots
+        slots = self.table.ota_slots
         if running in slots:
             receipts = self.receipts(state) or {}
             highest = max(highest, receipts.get(slots.index(running), (b"", 0))[1])
@@ -133,7 +135,7 @@ class Judge:
         """Does otadata say that the running image is to stay?"""
         entries = self.entries(state)
         active = otadata.active(entries)
-        slots = self._table.ota_slots
+        slots = self.table.ota_slots
         if running not in slots:
             return active < 0
         return (
@@ -144,7 +146,7 @@ class Judge:
 
     def blessed(self, state: State) -> set[str]:
         """The versions that otadata calls VALID."""
-        slots = self._table.ota_slots
+        slots = self.table.ota_slots
         found = set()
         for entry in self.entries(state):
             if otadata.is_valid(entry) and otadata.state_of(entry) == otadata.VALID:
@@ -155,7 +157,7 @@ class Judge:
 
     def entries(self, state: State) -> tuple[bytes, bytes]:
         """Both otadata records."""
-        part = self._table.otadata
+        part = self.table.otadata
         assert part is not None
         first, second = part.offset, part.offset + SECTOR
         return bytes(state.flash[first : first + 32]), bytes(state.flash[second : second + 32])
