@@ -78,8 +78,8 @@ def _take_up(port: Port, window_s: int) -> None:
     elif found.action == TORN:
         port.mark_valid()  # nobody knows better
         _settle(port, found)
-    elif found.journal.resets == 0 and (found.action == RESET or _is_untried(found)):
-        found.journal.resets = 1
+    elif _needs_reset(found):
+        found.journal.resets += 1
         save_journal(port, found.journal)
         port.reset()
     elif found.action == NOT_LOADABLE:
@@ -98,11 +98,14 @@ def _take_up(port: Port, window_s: int) -> None:
         _settle(port, Situation(port))
 
 
-def _is_untried(found: Situation) -> bool:
-    # Another image is selected than this one, which was to be on trial: its record is not what was
-    # written. A reset leads back to the other one.
+def _needs_reset(found: Situation) -> bool:
+    # A selected image waits for its first boot, once. Or another image is selected than this one, which
+    # was to be on trial: its record is not what was written, and a reset leads back to the other one.
     journal = found.journal
-    return found.action == DROP and journal.slot == found.running and journal.state >= ACTIVATED
+    if found.action == RESET:
+        return journal.resets == 0
+    untried = journal.slot == found.running and journal.state >= ACTIVATED
+    return found.action == DROP and untried and journal.resets <= 1  # the first may be spent
 
 
 def _settle(port: Port, found: Situation) -> None:

@@ -367,8 +367,12 @@ def test_a_record_that_says_valid_before_any_trial_began_was_torn(v):
     assert (remembered(v).state, remembered(v).tries) == (jr.NONE, 0)
 
 
-def test_an_image_whose_record_did_not_come_out_well_is_not_blessed(v):
+@pytest.mark.parametrize("spent", [0, 1], ids=["at once", "after a reset that was needed"])
+def test_an_image_whose_record_did_not_come_out_well_is_not_blessed(v, spent):
     install(v)
+    journal = remembered(v)
+    journal.resets = spent
+    save_journal(v.port(), journal)
     v.reset()
     assert v.running() == "ota_1"
     wrong = otadata.encode(2, otadata.PENDING_VERIFY)[:31] + b"\x00"

@@ -47,7 +47,7 @@ class Explorer:
         self._port = SetBootPort if effort.set_boot else FixedPort
         self._settings = replace(scenario.settings, in_place=effort.set_boot == "new")
         self.table: Table = parse_csv(BIG_TABLE) if scenario.big else small_table(scenario.factory)
-        self.judge = Judge(self.table, world.apps)
+        self.judge = Judge(self.table, world.apps, world.stores)
         self.result = Result()
         self._proven: set[bytes] = set()
         self._goes_back: set[bytes] = set()
@@ -178,6 +178,10 @@ class Explorer:
             return
         zeros = [at for at, byte in enumerate(step.data) if byte != 0xFF]
         life = self._life(self.start())
+        life.faults = (
+            "not-activated",
+            "not-confirmed",
+        )  # it reads back what it wrote, and says so
         flash = life.board.flash
         program = flash.program
 
@@ -242,18 +246,19 @@ class Explorer:
         self.result.failed.append(Failure(self._scenario.name, where, what, kept))
 
     def _is_beyond(self, state: State, failure: Failed) -> bool:
-        # The bootloader's own write was torn so that it no longer watches, and the image dies before
-        # boot.py: nothing of ours ever runs.
+        # The bootloader's own write was torn so that it no longer watches (a torn erase can leave VALID
+        # of NEW), and the image dies before boot.py: nothing of ours ever runs.
         entries = self.judge.entries(state)
         active = otadata.active(entries)
         if active < 0:
             return False
         slots = self.table.ota_slots
         app = self.judge.holds(state, slots[otadata.slot_of(entries[active], len(slots))])
-        known = (otadata.NEW, otadata.PENDING_VERIFY, otadata.VALID)
-        torn = otadata.state_of(entries[active]) not in known
-        looping = str(failure).startswith("it resets again and again")
-        return torn and looping and app is not None and app.does == DEAD
+        watched = otadata.state_of(entries[active]) in (otadata.NEW, otadata.PENDING_VERIFY)
+        if watched or app is None or app.does != DEAD:
+            return False
+        what, _, boots = str(failure).partition(": ")
+        return what == "it resets again and again" and set(boots.split()) == {app.version}
 
     def _recover(
         self,

@@ -89,6 +89,7 @@ class Life:
         told: how updates ended, as the application was told.
         boots: versions that were started, by the content of their slot; "" for anything else.
         errors: codes that the application got.
+        faults: codes with which boot() may fail.
         watch: called after each decision of the bootloader, with what was started.
     """
 
@@ -117,6 +118,7 @@ class Life:
         self.told: list[str] = []
         self.boots: list[str] = []
         self.errors: list[str] = []
+        self.faults: tuple[str, ...] = ()
         self.watch: Callable[[App | None], None] = lambda app: None
         record(self.board.flash, nvs, self._note)
         modules = self.board.modules()
@@ -162,7 +164,8 @@ class Life:
             boot(crashes=CRASH_LIMIT, port=self.port)
             if "ota: boot:" in printed.getvalue():
                 raise Failed(printed.getvalue().strip())
-            if ota.recovery.fault:
+            fault = ota.recovery.fault
+            if fault and not any(f" {code}: " in fault for code in self.faults):
                 raise Failed(f"boot(): {ota.recovery.fault}")
             try:
                 main(self, app)
@@ -194,6 +197,11 @@ class Life:
         """Ask the server and install what it offers; a reset where there is something new."""
         if self.updater(offered).update(**how):
             ota.trial.reset(self.port)
+
+    def install_image(self, offered: str) -> None:
+        """The image without a manifest, and a reset."""
+        self.updater(offered).install_image("https://server/app.bin")
+        ota.trial.reset(self.port)
 
     def roll_back(self) -> None:
         """By hand."""
