@@ -137,13 +137,14 @@ GOALS = [
     ),
     Goal(
         8,
-        "P-256 verify",
-        "",
+        "P-256 verify, in bytecode",
+        "Ir",
         "best peer",
         "1.3x faster in bytecode, 3x in viper",
-        "Signatures by elliptic curve.",
-        None,
-        "the library has no P-256 verify yet",
+        "One ES256 signature beside the pattern of the best pure-Python peer, restated; an RSA verify of"
+        " the same run says whether it costs as much as the real one. Judged by instructions, which"
+        " no other load changes; times, the fastest of alternating runs, stand beside. 32-bit VM.",
+        signature.measure_p256,
     ),
     Goal(
         9,

@@ -29,7 +29,11 @@ class Stream:
         """One whole request."""
         lines = asked.decode().split("\r\n")
         name = lines[0].split(" ")[1][1:]
-        size = os.stat(self._folder + "/" + name)[6]
+        try:
+            size = os.stat(self._folder + "/" + name)[6]
+        except OSError:
+            self._lines = [b"HTTP/1.1 404 Not Found\r\n", b"Content-Length: 0\r\n", b"\r\n"]
+            return len(asked)
         first, last, ranged = 0, size - 1, False
         for line in lines[1:]:
             if line.lower().startswith("range: bytes="):
