@@ -10,6 +10,8 @@ Source: esp_app_format.h, esp_app_desc.h, esp_image_format.c (ESP-IDF 5.x).
     23  u8   1: SHA-256 appended       data
     24       segments              zeros up to 15 bytes into a 16-byte block, checksum u8
     32  u32  0xABCD5432, the descriptor's magic   [SHA-256 of all before, 32 bytes]
+    36  u32  secure_version
+    48  32 bytes  version, ends with a zero
 """
 
 import hashlib
@@ -21,6 +23,9 @@ from .errors import error
 
 HEAD_SIZE = const(36)
 """Bytes from the start that `check_head` needs."""
+
+DESCRIPTION = const(80)
+"""Bytes from the start that `secure_version` and `version_text` need."""
 
 DESCRIPTOR = const(0xABCD5432)
 """Magic of an application's descriptor."""
@@ -68,6 +73,20 @@ def check_head(head: bytes | bytearray | memoryview, chip_id: int) -> None:
     (length,) = struct.unpack_from("<I", head, 28)
     if length % 4 or length >= _MAX_SEGMENT:
         raise error("image-format", "first segment of %d bytes" % length)
+
+
+def secure_version(head: bytes | bytearray | memoryview) -> int:
+    """The descriptor's `secure_version`, of an application's first `DESCRIPTION` bytes."""
+    return struct.unpack_from("<I", head, 36)[0]
+
+
+def version_text(head: bytes | bytearray | memoryview) -> str:
+    """The descriptor's version, at most 24 characters; "-" where it is not printable ASCII."""
+    text = bytes(head[48:DESCRIPTION]).split(b"\x00")[0][:24]
+    for byte in text:
+        if not 0x20 <= byte <= 0x7E:
+            return "-"
+    return text.decode() or "-"
 
 
 def inspect(read, limit: int) -> Info:

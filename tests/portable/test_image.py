@@ -6,7 +6,16 @@ import struct
 from fakes import code_of, make_image, noise, raises
 
 from ota.errors import ImageError
-from ota.image import DESCRIPTOR, HEAD_SIZE, check_head, inspect, verify
+from ota.image import (
+    DESCRIPTION,
+    DESCRIPTOR,
+    HEAD_SIZE,
+    check_head,
+    inspect,
+    secure_version,
+    verify,
+    version_text,
+)
 
 LIMIT = 1 << 25
 MAGIC_WORD = b"\x32\x54\xcd\xab"
@@ -139,6 +148,49 @@ def test_every_flipped_byte_of_a_head_that_matters_is_an_error():
 def test_a_truncated_head_is_an_error():
     for n in range(HEAD_SIZE):
         raises(Exception, check_head, IMAGE[:n], 0)
+
+
+# The descriptor
+
+
+def description(version=b"", number=0):
+    """The first bytes of an application with these in its descriptor."""
+    head = bytearray(build([256])[:DESCRIPTION])
+    head[48:80] = version + bytes(32 - len(version))
+    struct.pack_into("<I", head, 36, number)
+    return head
+
+
+def test_secure_version_is_a_number_of_32_bits():
+    assert DESCRIPTION == 80
+    for number in (0, 1, 0x100, 0x01020304, 0x7FFFFFFF, 0xFFFFFFFF):
+        head = description(b"1", number)
+        for data in (head, bytes(head), memoryview(head)):
+            assert secure_version(data) == number
+    for n in range(40):
+        raises(Exception, secure_version, description(b"1", 1)[:n])
+
+
+def test_the_version_is_what_stands_before_its_zero():
+    for raw, wanted in (
+        (b"1.2.3", "1.2.3"),
+        (b"v1.25.0 ~", "v1.25.0 ~"),
+        (b"1\x002", "1"),
+        (b"1\x00\xff", "1"),
+        (b"a" * 24, "a" * 24),
+        (b"a" * 24 + b"\xff", "a" * 24),
+        (b"a" * 32, "a" * 24),  # no zero at all
+        (b"", "-"),
+        (b"\x002", "-"),
+        (b"1\n", "-"),
+        (b"1\x7f", "-"),
+        (b"\x1b[2J", "-"),
+        (b"\xff" * 32, "-"),
+        ("1.2\u00fc".encode(), "-"),
+    ):
+        head = description(raw, 0xFFFFFFFF)
+        for data in (head, bytes(head), memoryview(head), memoryview(head + b"behind")):
+            assert version_text(data) == wanted, raw
 
 
 # The walk
