@@ -13,7 +13,7 @@ __version__ = "0.1.0"
 _PUBLIC = (
     "start boot",
     "trial self_test confirm rollback reset",
-    "updater Updater",
+    "updater Updater install_image",
     "aio AsyncUpdater",
     "local Wire",
     "health status",
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from .trial import rollback as rollback
     from .trial import self_test as self_test
     from .updater import Updater as Updater
+    from .updater import install_image as install_image
 
 
 def __getattr__(name: str) -> object:

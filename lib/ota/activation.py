@@ -16,8 +16,8 @@ from .situation import Situation
 from .trial import call_off
 
 
-def permitted(port: Port, release: Manifest) -> Situation:
-    """What there is, where it allows to install the release.
+def permitted(port: Port, release) -> Situation:
+    """What there is, where it allows to install the release, a `Manifest` or a `BareImage`.
 
     Raises SlotError `trial-running`, `refused`, `nothing-to-do`; ImageError `downgrade`,
     `sequence-jump`, `step-needed`.
@@ -25,19 +25,35 @@ def permitted(port: Port, release: Manifest) -> Situation:
     found = Situation(port)
     if found.on_trial():
         raise error("trial-running", "confirm the running image first")
+    if not release.blocks:
+        # A bare image has no sequence: the highest stays what it is.
+        release.epoch, release.sequence = _highest(port, found)
     if found.journal.is_refused(release.sha256, release.sequence):
         raise error("refused", "%s failed here before" % release.version)
-    if not is_newer(release, highest(port, found)):
-        raise error("nothing-to-do", "sequence %d is confirmed" % release.sequence)
+    if release.blocks:
+        newer = is_new(port, found, release)
+    else:
+        receipt = load_receipts(port.path(FILE)).get(found.running)
+        newer = not receipt or receipt.sha256 != release.sha256
+    if not newer:
+        raise error("nothing-to-do", "%s is confirmed" % release.version)
     return found
 
 
-def highest(port: Port, found: Situation) -> int:
-    """The highest confirmed sequence. Journal and receipt keep it both: losing one opens no downgrade."""
-    known = found.journal.highest
+def is_new(port: Port, found: Situation, release: Manifest, floor: int = 0) -> bool:
+    """`is_newer`, for this device."""
+    epoch, sequence = _highest(port, found)
+    return is_newer(release, sequence if epoch >= release.epoch else 0, floor)
+
+
+def _highest(port: Port, found: Situation) -> tuple:
+    # Epoch and sequence, the highest that were confirmed. Journal and receipt keep them both: losing
+    # one opens no downgrade.
+    journal = found.journal
+    known = journal.highest_epoch, journal.highest
     receipt = load_receipts(port.path(FILE)).get(found.running)
     if receipt and not found.on_trial():
-        known = max(known, receipt.sequence)
+        known = max(known, (receipt.epoch, receipt.sequence))
     return known
 
 
@@ -47,7 +63,7 @@ def next_slot(found: Situation) -> tuple:
     return index, found.slots[index]
 
 
-def announce(port: Port, found: Situation, release: Manifest, head: bytes) -> None:
+def announce(port: Port, found: Situation, release, head: bytes) -> None:
     """Before the first erase: from here on the next slot holds no image that anybody may boot.
 
     Args:
@@ -62,14 +78,14 @@ def announce(port: Port, found: Situation, release: Manifest, head: bytes) -> No
     if receipts.pop(index, None):
         save_receipts(path, receipts)
     keep_untold(port, journal)
-    journal.start(index, release.sequence, release.sha256, head, release.version)
+    journal.start(index, release.sequence, release.sha256, head, release.version, release.epoch)
     save_journal(port, journal)
     spare = found.spare_record(index)
     if spare >= 0:
         port.drop_entry(spare)
 
 
-def activate(port: Port, release: Manifest) -> None:
+def activate(port: Port, release) -> None:
     """Let the bootloader take the next slot, which was just proven to hold the release.
 
     After a failure the boot slot is what it was. Raises as `permitted` and `announce`, and SlotError
@@ -90,7 +106,12 @@ def activate(port: Port, release: Manifest) -> None:
     path = port.path(FILE)
     receipts = load_receipts(path)
     receipts[index] = Receipt(
-        release.sha256, release.size, release.version, release.sequence, release.created
+        release.sha256,
+        release.size,
+        release.version,
+        release.sequence,
+        release.created,
+        release.epoch,
     )
     save_receipts(path, receipts)
     try:

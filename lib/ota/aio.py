@@ -46,6 +46,15 @@ class AsyncUpdater(Engine):
             self._close()
         return self._found
 
+    async def install_image(self, url: str, progress=None) -> None:
+        """As `Updater.install_image`, with `split`."""
+        try:
+            await self._drive(self._examine(url))
+            if self._found:
+                await self.install(self._found, progress)
+        finally:
+            self._close()
+
     async def install(self, release: Manifest, progress=None) -> None:
         """As `Updater.install`, with `split`."""
         await self.download(release, progress)

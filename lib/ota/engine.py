@@ -1,4 +1,4 @@
-"""What an update does, as generators: check, download, activate. `updater` and `aio` drive them.
+"""What an update does, as generators: check, examine, download, activate; `updater` and `aio` drive them.
 
 Layer 6. A step is None, or what is waited for: a `Link` or a `Pause`. Bytes go from the source through
 the slot writer into the next slot. Nothing is erased before every rule has passed, and the boot slot
@@ -9,27 +9,24 @@ import gc
 
 from micropython import const
 
-from .activation import activate, announce, highest, next_slot, permitted
+from .access import manifest_urls, open_source, url_of
+from .activation import activate, announce, is_new, next_slot, permitted
 from .config import FILE, Config, load_config
-from .errors import OtaError, SourceError, error
-from .files import read_file
+from .errors import ImageError, OtaError, SignatureError, SourceError, error
 from .http import Url
 from .journal import CANCELLED, WRITING
 from .jws import HEADER_LIMIT, MANIFEST, verify
-from .manifest import LIMIT, Manifest, check_limits, check_target, is_newer, parse
+from .manifest import LIMIT, Manifest, check_limits, check_target, parse
 from .memory import save_journal, untold
 from .patience import EXPIRED, Patience
 from .port import Port
-from .receipt import FILE as RECEIPTS
-from .receipt import load_receipts
+from .rotation import stored, walk
 from .situation import Situation
 from .slot import SlotWriter
 from .transfer import Transfer, make_writer
-from .trust import LIMIT as TRUST_LIMIT
-from .trust import Trust, load
+from .trust import Trust
 
 _GARBAGE = const(4096)  # bytes
-_CERTIFICATE = const(8192)  # bytes
 _DAY_S = const(86400)
 
 _running = False  # one check or download at a time, whoever asks
@@ -54,7 +51,8 @@ class Engine:
         self._checked: "Trust | None" = None  # the trust store that the last check relied on
         self._found: "Manifest | None" = None
         self._tag = b""  # of the manifest that held nothing new
-        self._base: "Url | None" = None  # where the last manifest came from
+        self._asked: "Url | None" = None  # for a manifest, last
+        self._base: "Url | None" = None  # where the last good one came from, or a bare image
         self._sources: list = []  # the open one
         self._writer: "SlotWriter | None" = None  # where bytes go just now
         self.reason = ""
@@ -79,7 +77,8 @@ class Engine:
                 except OtaError:
                     pass  # next time
                 self._limit()  # it costs the check no time
-            release = yield from self._fetch_manifest(trust, self._tag)
+            trust, release = yield from self._find(trust, self._tag)
+            self._checked = trust
             if release:
                 self.reason = ""
                 self._tag = b""
@@ -92,9 +91,32 @@ class Engine:
     def _reach(self):
         self._begin()
         try:
-            yield from self._fetch_manifest(self._trust(), b"")
+            yield from self._find(self._trust(), b"")
         finally:
             self._end()
+
+    def _examine(self, text: str):
+        # What `_found` becomes: the bare image there.
+        self._checked = self._found = None
+        self._begin()
+        try:
+            trust = self._checked = self._trust()
+            if not trust.bare_images:
+                raise error("bare-image", "the trust store allows none")
+            from .bare import examine
+
+            url = self._base = url_of(text, text)
+            yield from self._open(trust)
+            source = self._sources[0]
+            room = next_slot(Situation(self._port))[1].info()[3]
+
+            def attempt(_):
+                return examine(self._port, source, url, trust.release, room)
+
+            self._found = yield from self._patience.in_turn(attempt, 1, source.close)
+            print("ota: a bare image: nothing says for which product it is, and how old")
+        finally:
+            self._end(self._found)
 
     def _deliver(self):
         if not untold(self._port):
@@ -113,7 +135,7 @@ class Engine:
         yield from self._open(trust)
         yield from deliver(self._port, self._config, self._sources[0])
 
-    def _download(self, release: Manifest, split: bool):
+    def _download(self, release, split: bool):
         found = permitted(self._port, release)
         index, device = next_slot(found)
         if device.info()[5]:
@@ -123,7 +145,7 @@ class Engine:
         self._port.check_file_system()
         return self._fill(release, found, index, device, split)
 
-    def _activate(self, release: Manifest):
+    def _activate(self, release):
         device = next_slot(permitted(self._port, release))[1]
         self._begin()
         try:
@@ -136,7 +158,7 @@ class Engine:
         finally:
             self._end()
 
-    def _fill(self, release: Manifest, found: Situation, index: int, device, split: bool):
+    def _fill(self, release, found: Situation, index: int, device, split: bool):
         journal = found.journal
         known = journal.is_about(release.sha256, release.sequence)
         head = journal.head if known else b""
@@ -153,6 +175,8 @@ class Engine:
             if writer.wanted():
                 yield from self._transfer(writer, release, trust, split)
             yield from writer.prove()
+            if not release.blocks:
+                yield from release.complete(writer, device)
             writer.seal()
         except OSError as e:
             raise error("flash", "slot %d: %s" % (index, e))
@@ -167,23 +191,26 @@ class Engine:
             self._writer = None
             self._end()
 
-    def _transfer(self, writer: SlotWriter, release: Manifest, trust: Trust, split: bool):
+    def _transfer(self, writer: SlotWriter, release, trust: Trust, split: bool):
         yield from self._open(trust)
         patience = self._patience
         source = self._sources[0]
-        transfer = Transfer(writer, source, patience, self._config.part_kib << 10, split)
+        payload = release.plain()
+        transfer = Transfer(
+            writer, payload.size, source, patience, self._config.part_kib << 10, split
+        )
         self._told = writer.at
         self._writer = writer
-        urls = release.plain().urls
+        urls = payload.urls
         at = -1
         while writer.wanted():
-            base = self._base or self._url(self._manifest_urls(trust)[0])
+            base = self._base or self._manifest_url(manifest_urls(self._config, trust)[0])
             transfer.urls = [(base, url) for url in urls]
             try:
                 yield from patience.in_turn(transfer.run, len(urls), source.close)
             except SourceError as e:
                 # An address that was signed for a while may have expired: is there a fresh one?
-                if e.code not in EXPIRED or writer.at == at:
+                if e.code not in EXPIRED or writer.at == at or not release.blocks:
                     raise
                 at = writer.at
                 fresh = yield from self._fetch_manifest(trust, b"")
@@ -191,15 +218,44 @@ class Engine:
                     raise
                 urls = fresh.plain().urls
 
+    def _find(self, trust: Trust, tag: bytes):
+        # The trust store, a newer one where that is needed, and the manifest that its keys signed.
+        release = failure = None
+        try:
+            release = yield from self._fetch_manifest(trust, tag)
+        except SignatureError as e:
+            failure = e
+        if failure or (release and release.trust > trust.number):
+            try:
+                newest = yield from self._walk(trust)
+            except (ImageError, SignatureError) as e:
+                raise failure or e  # a page that says something else is no trust store
+            if newest.number > trust.number:
+                trust = newest
+                self._close()  # it may have other TLS roots
+                self._base = None
+                release = yield from self._fetch_manifest(trust, b"")
+            elif failure:
+                raise failure
+        return trust, release
+
+    def _walk(self, trust: Trust):
+        source = self._sources[0]
+
+        def attempt(_):
+            return walk(self._port, self._config.trust, trust, source, self._asked)
+
+        return (yield from self._patience.in_turn(attempt, 1, source.close))
+
     def _fetch_manifest(self, trust: Trust, tag: bytes):
         # The signed manifest, None where it is still the one of this tag.
-        urls = self._manifest_urls(trust)
+        urls = manifest_urls(self._config, trust)
         role = trust.release
         yield from self._open(trust)
         source = self._sources[0]
 
         def attempt(number):
-            url = self._url(urls[number])
+            url = self._asked = self._manifest_url(urls[number])
             source.home = url.authority()
             body = yield from source.get(url, 0, 0, tag)
             if body is None:
@@ -210,7 +266,9 @@ class Engine:
             del envelope  # memory for what is read out of it
             self._seen = body.head.tag
             self._base = url
-            return parse(payload)
+            release = parse(payload)
+            release.epoch = trust.sequence_epoch
+            return release
 
         return (yield from self._patience.in_turn(attempt, len(urls), source.close))
 
@@ -219,33 +277,14 @@ class Engine:
         if self._sources:
             self._sources[0].renew(self._patience)
             return
-        base = self._base or self._url(self._manifest_urls(trust)[0])
-        if not base.authority():
-            from .local import Files
-
-            self._sources.append(Files())
-            return
-        from .source import Source
-
-        config = self._config
-        running = load_receipts(self._port.path(RECEIPTS)).get(self._port.running())
-        network = self._network
-        if network is None:
-            created = running.created if running else 0
-            if not self._port.clock_is_set() or self._port.now() < created:
-                from .clock import set_clock
-
-                yield from set_clock(self._port, config.ntp, created, self._patience)
-            network = self._make_network(trust)
-        version = running.version if running else "-"
-        agent = "User-Agent: ota/%s (%s; %s)\r\n" % (
-            __import__("ota").__version__,
-            config.board,
-            version,
+        base = self._base or self._manifest_url(manifest_urls(self._config, trust)[0])
+        self._sources.append(
+            (
+                yield from open_source(
+                    self._port, self._config, trust, base, self._network, self._patience
+                )
+            )
         )
-        source = Source(network, self._patience, agent, config.secret)
-        source.home = base.authority()
-        self._sources.append(source)
 
     # What does not wait
 
@@ -295,7 +334,7 @@ class Engine:
         # Every rule that can be judged now; `reason` says what speaks against installing.
         found = Situation(self._port)
         check_target(release, self._config.product, self._config.board, self._port.chip_id())
-        newer = is_newer(release, highest(self._port, found), trust.sequence_floor)
+        newer = is_new(self._port, found, release, trust.sequence_floor)
         if found.journal.is_refused(release.sha256, release.sequence):
             self.reason = "%s failed here before" % release.version
         elif not newer:
@@ -304,47 +343,11 @@ class Engine:
         if self._port.clock_is_set() and release.created > self._port.now() + _DAY_S:
             raise error("manifest-format", "created in the future: %d" % release.created)
         release.plain()
-        if not newer:
+        if not newer and release.trust <= trust.number:
             self._tag = self._seen  # need not be sent again
 
     def _trust(self) -> Trust:
-        path = self._port.path(self._config.trust)
-        try:
-            data = read_file(path, HEADER_LIMIT + 1 + TRUST_LIMIT)
-            if data:
-                return load(data)
-        except OtaError as e:
-            raise error("trust-store", str(e))
-        raise error("trust-store", "%s is missing or empty" % path)
+        return stored(self._port, self._config.trust)
 
-    def _make_network(self, trust: Trust):
-        from .net import Network
-
-        config = self._config
-        roots = trust.tls_roots
-        if config.tls_root:
-            roots = [self._read(config.tls_root)]
-        identity = None
-        if config.tls_cert:
-            identity = self._read(config.tls_cert), self._read(config.tls_key)
-        return Network(self._port, roots, config.tls_pins, identity, config.verified)
-
-    def _read(self, path: str) -> bytes:
-        data = read_file(self._port.path(path), _CERTIFICATE)
-        if not data:
-            raise error("config", "%s is missing or empty" % path)
-        return data
-
-    def _manifest_urls(self, trust: Trust) -> list:
-        url = self._config.manifest_url
-        urls = [url] if url else trust.manifest_urls
-        if not urls:
-            raise error("config", "no manifest_url anywhere")
-        return urls
-
-    def _url(self, text: str):
-        if text.startswith("file:") and text == self._config.manifest_url:
-            from .local import FileUrl
-
-            return FileUrl(text)
-        return Url(text)
+    def _manifest_url(self, text: str):
+        return url_of(text, self._config.manifest_url)

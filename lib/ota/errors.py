@@ -69,6 +69,9 @@ CODES = {
     "digest-mismatch": ImageError,  # the bytes are not what was signed | publish again
     # Signature
     "signature": SignatureError,    # not enough good signatures of trusted keys | who sent this?
+    "signature-scheme": SignatureError,  # no signature block, or one not read here | sign with SBv2
+    "trust-number": SignatureError,  # a trust store that does not follow this one | who sent this?
+    "bare-image": SignatureError,   # the trust store allows no bare images | publish a manifest
     "downgrade": SignatureError,    # older than what is confirmed here | who sent this?
     "sequence-jump": SignatureError,    # too far ahead of what is confirmed | check the release
     "expired": SignatureError,      # the manifest's date has passed | sign a fresh manifest

@@ -62,8 +62,8 @@ MAX_WAKES = const(16)
 
 _FORMAT = const(2)
 _REFUSED = const(4)
-_FIELDS = "<BBBBIQQ32s16sBBBB96s24sB55s256s"
-_REASON = const(55)
+_FIELDS = "<BBBBIQQ32s16sBBBB96s24sB51sHH256s"
+_REASON = const(51)
 _VERSION = const(24)
 _EVENT = "<IBBHQ"
 _EVENT_SIZE = const(16)
@@ -112,9 +112,9 @@ class Journal:
     """One record, with defaults for a device that remembers nothing.
 
     Attributes:
-        highest: highest confirmed sequence.
-        state, slot, sequence, digest, head: the attempt; digest is the SHA-256 of its image, head
-            the image's first 16 bytes.
+        highest, highest_epoch: highest confirmed sequence, and the epoch of it.
+        state, slot, sequence, epoch, digest, head: the attempt; digest is the SHA-256 of its image,
+            head the image's first 16 bytes.
         tries, crashes: boots of this image that did not end in a confirm.
         resets: spent on getting a selected slot booted.
         wakes: from deep sleep, during the trial.
@@ -128,6 +128,7 @@ class Journal:
     def __init__(self) -> None:
         self.generation = 0
         self.highest = 0
+        self.highest_epoch = 0
         self.refused: list = []
         self.outcome = 0
         self.news = 0
@@ -146,6 +147,7 @@ class Journal:
         self.wakes = 0
         self.slot = 0
         self.sequence = 0
+        self.epoch = 0
         self.digest = bytes(32)
         self.head = bytes(16)
 
@@ -158,14 +160,16 @@ class Journal:
 
     def refuse(self, digest: bytes, sequence: int) -> None:
         """Never take this image again under this sequence; the oldest of four leaves."""
-        if sequence and not self.is_refused(digest, sequence):
-            self.refused = [(digest[:16], sequence)] + self.refused[: _REFUSED - 1]
+        if any(digest) and not self.is_refused(digest, sequence):
+            self.refused = [(digest[:16], sequence or 1)] + self.refused[: _REFUSED - 1]
 
     def is_about(self, digest: bytes, sequence: int) -> bool:
         """Is the attempt, ended or not, about this image under this sequence?"""
         return (self.digest, self.sequence) == (digest, sequence)
 
-    def start(self, slot: int, sequence: int, digest: bytes, head: bytes, version: str) -> None:
+    def start(
+        self, slot: int, sequence: int, digest: bytes, head: bytes, version: str, epoch: int = 0
+    ) -> None:
         """A write into a slot begins. An image that was tried before keeps its count."""
         if not self.is_about(digest, sequence):
             self.tries = 0
@@ -177,7 +181,15 @@ class Journal:
         self.untold = False
         self.reason = ""
         self.slot, self.sequence, self.digest = slot, sequence, digest
-        self.head, self.version = head, version
+        self.head, self.version, self.epoch = head, version, epoch
+
+    def confirm(self) -> None:
+        """The attempt's sequence is confirmed. It counts within its epoch; a higher epoch begins anew."""
+        self.highest_epoch, self.highest = max(
+            (self.highest_epoch, self.highest), (self.epoch, self.sequence)
+        )
+        if any(self.digest):
+            self.end(CONFIRMED, "")
 
     def end(self, outcome: int, reason: str) -> None:
         """Keep how the attempt ended."""
@@ -226,6 +238,8 @@ def encode(journal: Journal) -> bytes:
         _fit(journal.version, _VERSION),
         journal.untold,
         _fit(journal.reason, _REASON),
+        journal.highest_epoch,
+        journal.epoch,
         journal.log,
     )
     return body + struct.pack("<I", binascii.crc32(body))
@@ -248,7 +262,7 @@ def decode(record) -> "Journal | None":
     # A later library may know more of these; the rest is worth keeping.
     if journal.state > LEAVING:
         journal.state = NONE
-    if journal.outcome >= len(EVENTS):
+    if journal.outcome >= len(EVENTS) or journal.outcome == SELECTED:
         journal.outcome = 0
     for offset in range(0, len(ring), 24):
         digest, sequence = struct.unpack_from("<16sQ", ring, offset)
@@ -257,7 +271,7 @@ def decode(record) -> "Journal | None":
     journal.version = _text(fields[14])
     journal.untold = fields[15] == 1
     journal.reason = _text(fields[16])
-    journal.log = fields[17]
+    journal.highest_epoch, journal.epoch, journal.log = fields[17:20]
     return journal
 
 

@@ -29,7 +29,11 @@ class FileUrl:
         self.path = text[7:]
 
     def join(self, reference: str) -> "FileUrl":
-        """The file `reference` in the same folder. Raises SourceError `url` for any other place."""
+        """The file `reference` in the same folder, "" for this one. Raises SourceError `url` for any
+        other place.
+        """
+        if not reference:
+            return self
         if ":" in reference or reference.startswith("/") or ".." in reference.split("/"):
             raise error("url", "a file may only name its neighbours")
         return FileUrl("file://" + self.path[: self.path.rfind("/") + 1] + reference)

@@ -54,7 +54,11 @@ class Manifest:
         blocks: 16 bytes for each 64 KiB of them.
         payloads: list of Payload, best first.
         library: list of manifest formats that the image's own library reads.
+        trust: number of the newest trust store.
+        epoch: the trust store's `sequence_epoch`; not part of the manifest, whoever verified it says it.
     """
+
+    epoch = 0
 
     def __init__(self, fields: dict) -> None:
         self.product = text_field(fields, "product", 1, 64)
@@ -67,6 +71,7 @@ class Manifest:
         self.min_sequence = field(fields, "min_sequence", int, 0)
         self.created = field(fields, "created", int)
         self.expires = field(fields, "expires", int, 0)
+        self.trust = field(fields, "trust", int, 0)
         self.notes = text_field(fields, "notes", 0, 1024, "")
         self.library = list_field(fields, "library", int, 8, [])
         image = field(fields, "image", dict)

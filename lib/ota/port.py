@@ -13,7 +13,7 @@ from micropython import const
 
 from .chip import Chip
 from .dates import build_date
-from .errors import error
+from .errors import OtaError, error
 from .otadata import (
     CRC_OFFSET,
     ENTRY_SIZE,
@@ -54,15 +54,19 @@ class Port(Chip):
             raise error("no-slots", "OTA slots: %s" % sorted(found))
         return [found[index] for index in range(len(found))]
 
-    def chip_id(self) -> int:
-        """The chip id that the running image carries: it runs, so it is this chip's."""
+    def running_image(self, offset: int, size: int) -> bytes:
+        """Bytes of the image that runs. Raises SlotError `flash`."""
         partition = self._esp32.Partition
-        buf = bytearray(2)
+        buf = bytearray(size)
         try:
-            partition(partition.RUNNING).readblocks(0, buf, 12)
+            partition(partition.RUNNING).readblocks(0, buf, offset)
         except OSError as e:
             raise error("flash", "running slot: %s" % e)
-        return struct.unpack("<H", buf)[0]
+        return bytes(buf)
+
+    def chip_id(self) -> int:
+        """The chip id that the running image carries: it runs, so it is this chip's."""
+        return struct.unpack("<H", self.running_image(12, 2))[0]
 
     # otadata
 
@@ -199,13 +203,11 @@ class Port(Chip):
         `BUILT` at least: a clock that says less was never set. By the image's descriptor
         (esp_app_desc_t, `date` at offset 96).
         """
-        partition = self._esp32.Partition
-        date = bytearray(11)
         try:
-            partition(partition.RUNNING).readblocks(0, date, _DATE)
-        except OSError:
+            date = self.running_image(_DATE, 11)
+        except OtaError:
             return self.BUILT
-        return max(self.BUILT, build_date(bytes(date)) - _DAY_S)
+        return max(self.BUILT, build_date(date) - _DAY_S)
 
     def set_clock(self, seconds: int, guessed: bool = False) -> None:
         """Set the clock to Unix seconds; `guessed`: it is this late at least."""

@@ -21,17 +21,24 @@ _FORMAT = const(1)
 
 class Receipt:
     """sha256 (32 bytes), size in bytes, version, sequence of the image in a slot; `created`: Unix
-    seconds by its manifest, 0 where that is not known.
+    seconds by its manifest, 0 where that is not known; `epoch`: of its sequence.
     """
 
     def __init__(
-        self, sha256: bytes, size: int, version: str, sequence: int, created: int = 0
+        self,
+        sha256: bytes,
+        size: int,
+        version: str,
+        sequence: int,
+        created: int = 0,
+        epoch: int = 0,
     ) -> None:
         self.sha256 = sha256
         self.size = size
         self.version = version
         self.sequence = sequence
         self.created = created
+        self.epoch = epoch
 
 
 def load_receipts(path: str) -> dict:
@@ -44,7 +51,7 @@ def load_receipts(path: str) -> dict:
         if field(fields, "format", int) != _FORMAT:
             return {}
         slots = field(fields, "slots", dict).items()
-        return {int(slot): _receipt(entry) for slot, entry in slots if slot == str(int(slot))}
+        return {int(slot): _receipt(entry) for slot, entry in slots if slot == str(abs(int(slot)))}
     except (OtaError, Malformed, ValueError):
         return {}
 
@@ -71,6 +78,8 @@ def encode(receipts: dict) -> bytes:
             "sequence": receipt.sequence,
             "created": receipt.created,
         }
+        if receipt.epoch:
+            slots[str(slot)]["epoch"] = receipt.epoch
     data = json.dumps({"format": _FORMAT, "slots": slots}).encode()
     if len(data) > _LIMIT:
         raise error("files", "receipts of %d bytes, at most %d" % (len(data), _LIMIT))
@@ -94,4 +103,5 @@ def _receipt(entry) -> Receipt:
         version,
         field(entry, "sequence", int),
         field(entry, "created", int, 0),
+        field(entry, "epoch", int, 0),
     )

@@ -45,7 +45,8 @@ class SlotWriter:
 
         Args:
             device: the slot: readblocks, writeblocks, ioctl; it must not be the running one.
-            release: what the slot shall hold; size, sha256, blocks and chip_id are used.
+            release: what the slot shall hold; size, sha256, blocks and chip_id are used. Without block
+                digests every block is wanted, and only the whole is judged.
             on_head: on_head(first 16 bytes), called when the head of the image was accepted and
                 nothing was erased yet; what it raises ends the writing.
             split: program 1 KiB in a step, not 4.
@@ -255,10 +256,32 @@ class SlotWriter:
         yield from self._slot.hash(sha, HEADER, self.size)
         if sha.digest() == self._release.sha256:
             return
-        for index in range(len(self._state)):
-            if not (yield from self._slot.look(index)):
-                raise error("readback", "block %d is not as written" % index)
+        if self._release.blocks:
+            for index in range(len(self._state)):
+                if not (yield from self._slot.look(index)):
+                    raise error("readback", "block %d is not as written" % index)
         raise error("digest-mismatch", "not the signed image")
+
+    def append(self, data):
+        """Generator, a step per flash operation: what follows the image, in sectors of its own.
+
+        Args:
+            data: 4096 bytes; the image ends where a sector does.
+        Raises SlotError `readback`.
+        """
+        index = self.size // _SECTOR
+        device = self._device
+        held = self._slot.sector
+        device.readblocks(index, held)
+        if held == data:
+            return
+        device.ioctl(_ERASE, index)
+        yield
+        device.writeblocks(index, data, 0)
+        yield
+        device.readblocks(index, held)
+        if held != data:
+            raise error("readback", "sector %d is not as written" % index)
 
     def seal(self) -> None:
         """Program the header and read it again: from here on the slot holds an image.
@@ -293,7 +316,7 @@ class SlotWriter:
 
     def _judge(self, block: int, sha) -> None:
         # All bytes of a block went into the hash.
-        if sha.digest()[:DIGEST] != self._slot.signed(block):
+        if self._release.blocks and sha.digest()[:DIGEST] != self._slot.signed(block):
             raise error("digest-mismatch", "block %d is not what was signed" % block)
 
     def _accept(self, from_buffer: bool, fill: int):

@@ -48,6 +48,7 @@ class Transfer:
 
     Args:
         writer: surveyed, not yet begun.
+        size: bytes of the payload's file; what the writer does not want of it is not read.
         source: where it comes from; its owner closes it in the end.
         patience: how long it may take.
         part_size: bytes to ask for at once at most, 0 for no limit.
@@ -55,9 +56,16 @@ class Transfer:
     """
 
     def __init__(
-        self, writer: SlotWriter, source, patience: Patience, part_size: int, split: bool
+        self,
+        writer: SlotWriter,
+        size: int,
+        source,
+        patience: Patience,
+        part_size: int,
+        split: bool,
     ) -> None:
         self._writer = writer
+        self._size = size
         self._source = source
         self._patience = patience
         self.urls: list = []
@@ -71,7 +79,7 @@ class Transfer:
         """
         writer = self._writer
         source = self._source
-        size = writer.size
+        size = self._size
         first = writer.at
         try:
             base, name = self.urls[number]
@@ -89,7 +97,7 @@ class Transfer:
                 if 0 <= body.size < size:
                     end = min(end, body.start + body.size)
                 elif not self._ahead:
-                    end = size  # parts are not served: all of it comes
+                    end = writer.size  # parts are not served: all of it comes
                 before = writer.at
                 try:
                     yield from writer.copy(body, end)

@@ -7,7 +7,6 @@ kept in variables, so boot.py and main.py see the same.
 from .errors import OtaError, SourceError, error
 from .journal import (
     CANCELLED,
-    CONFIRMED,
     CONFIRMING,
     LEAVING,
     MAX_TRIES,
@@ -144,12 +143,10 @@ def finish_confirm(port: Port, journal: Journal) -> None:
 
 def close_confirm(port: Port, journal: Journal) -> None:
     """Highest sequence and end of the trial, in one record. Raises SlotError `nvs`."""
-    journal.highest = max(journal.highest, journal.sequence)
+    journal.confirm()
     journal.resets = 0
     journal.tries = 0
     journal.crashes = 0
-    if journal.sequence:
-        journal.end(CONFIRMED, "")
     journal.state = NONE
     save_journal(port, journal)
 
@@ -223,6 +220,7 @@ def _adopt_running(port: Port, found: Situation) -> None:
     if receipt:
         journal.digest = receipt.sha256
         journal.sequence = receipt.sequence
+        journal.epoch = receipt.epoch
         journal.version = receipt.version
 
 

@@ -58,6 +58,22 @@ class Updater(Engine):
             self._close()
         return self._found
 
+    def install_image(self, url: str, progress=None, feed=None, split=False) -> None:
+        """Install the image at `url`, which has no manifest, only Espressif's signature at its end.
+
+        Only where the trust store says `bare_images`. Signed by the release role, for this chip,
+        `secure_version` not lower than the running image's: no more is known of it. It cannot
+        be taken up after a reset.
+
+        Arguments and errors as of `download`, and SignatureError `bare-image`, `signature-scheme`.
+        """
+        try:
+            self._drive(self._examine(url), feed)
+            if self._found:
+                self.install(self._found, progress, feed, split)
+        finally:
+            self._close()
+
     def install(self, release: Manifest, progress=None, feed=None, split=False) -> None:
         """`download`, then `activate`: at the next reset the new image is on trial."""
         self.download(release, progress, feed, split)
@@ -106,3 +122,8 @@ class Updater(Engine):
                     self._report(steps, progress)
         finally:
             steps.close()  # nothing stays open, whatever was raised
+
+
+def install_image(url: str) -> None:
+    """`Updater.install_image`, by an updater as `/ota.json` describes it."""
+    Updater.from_config().install_image(url)

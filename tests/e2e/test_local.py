@@ -11,13 +11,13 @@ import tty
 
 import pytest
 from fakes import manifest_fields
-from site_of import image_of, signed
+from site_of import DATA, image_of, signed
 from timeserver import TimeServer
 
 from ota.errors import OtaError
 from ota.local import Wire
 from ota.updater import Updater
-from ota_tools import resources
+from ota_tools import keys, resources
 from ota_tools.board import image_maker, maker
 from ota_tools.board.model import Settings
 from ota_tools.board.runner import run
@@ -367,6 +367,14 @@ def test_a_manifest_url_that_is_no_path_has_its_code(site, tmp_path):
     for number, url in enumerate(("file://sd/x.manifest", "file:/sd/x.manifest", "file:x")):
         v = site.device(tmp_path / str(number), manifest_url=url)
         assert refused(v) == "url", url
+
+
+def test_a_trust_store_cannot_name_a_file(site, tmp_path):
+    key = keys.load_private(DATA / "root.pem")
+    content = json.loads(site.trust.split(b"\n", 1)[1])
+    content["manifest_urls"] = ["file:///sd/virtual-esp32.manifest"]
+    site.trust = signed(key, json.dumps(content).encode(), typ="ota-trust+1")
+    assert refused(site.device(tmp_path / "b")) == "url"
 
 
 def sign(site, v, **changes) -> None:

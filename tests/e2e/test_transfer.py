@@ -144,7 +144,7 @@ def test_a_server_without_ranges_is_asked_twice_where_memory_is_borrowed(site, t
     assert headers == [16, SECTOR, 16]  # cleared, left blank, programmed
 
 
-def test_blocks_are_asked_for_over_one_connection(site, tmp_path):
+def test_blocks_are_asked_for_over_one_connection(site, tmp_path, monkeypatch):
     v = site.device(tmp_path / "b")
     v.put("ota_1", IMAGE)
     part = v.board.table.find("ota_1")
@@ -153,15 +153,15 @@ def test_blocks_are_asked_for_over_one_connection(site, tmp_path):
     site.publish(IMAGE, "1.1")
     ports = []
     opened = updater(v)
-    make = opened._make_network
+    make = access.make_network
 
-    def counted(trust):
-        made = make(trust)
+    def counted(*args):
+        made = make(*args)
         connect = made.connect
         made.connect = lambda url, patience: ports.append(url.port) or connect(url, patience)
         return made
 
-    opened._make_network = counted
+    monkeypatch.setattr(access, "make_network", counted)
     release = opened.check()
     ports.clear()
     opened.download(release)

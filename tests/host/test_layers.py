@@ -10,12 +10,25 @@ LIBRARY = Path(__file__).parents[2] / "lib" / "ota"
 # Bottom up. A module imports from lower lines, and from its own line only what stands before it.
 ORDER = [
     ["errors"],
-    ["dates", "strict", "otadata", "rsa", "image", "jws", "trust", "manifest", "journal"],
+    [
+        "dates",
+        "strict",
+        "otadata",
+        "rsa",
+        "p256_viper",
+        "p256",
+        "image",
+        "espressif",
+        "jws",
+        "trust",
+        "manifest",
+        "journal",
+    ],
     ["reader", "slot", "wide"],
     ["chip", "port", "files", "config", "receipt", "memory"],
     ["http", "patience", "pins", "net", "source", "clock", "local"],
     ["situation", "trial", "recovery", "guard", "start"],
-    ["activation", "transfer", "report", "engine", "health"],
+    ["activation", "transfer", "report", "rotation", "bare", "access", "engine", "health"],
     ["updater", "aio"],
     ["__init__"],
 ]

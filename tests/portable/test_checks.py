@@ -29,6 +29,7 @@ import ota.net
 import ota.recovery
 import ota.transfer
 import ota.trial
+from ota.access import make_network
 from ota.activation import activate
 from ota.chip import DEEP_SLEEP, HARD, POWER_ON, SOFT
 from ota.config import UNVERIFIED
@@ -1599,7 +1600,7 @@ def network_of(files, **fields):
     real = ota.net.Network
     ota.net.Network = lambda *args: made.append(args[1:])
     try:
-        asked._make_network(asked.trust)
+        make_network(asked.shelf, asked._config, asked.trust)
     finally:
         ota.net.Network = real
     return made[0]

@@ -456,6 +456,12 @@ def test_headers_are_sent_as_they_stand():
     assert secret_of(headers={"X": ' !"~'}) == ['x:  !"~']
 
 
+def test_a_header_stands_once_whatever_its_case():
+    for text in ('{"X-Key":"1","x-key":"2"}', '{"a":"\\n1","A":"2"}'):
+        fields = '{"product":"lamp","board":"rev2","headers":%s}' % text
+        assert code_of(load_config, put(fields.encode())) == "config", text
+
+
 def test_there_are_at_most_8_headers():
     headers = {"X-%d" % i: "y" for i in range(8)}
     assert len(secret_of(headers=headers)) == 8

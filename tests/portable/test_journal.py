@@ -49,7 +49,7 @@ DIGEST = bytes(range(32))
 HEAD = bytes(range(0xE0, 0xF0))
 NAMES = (
     "generation highest state tries crashes resets wakes slot sequence digest head outcome version "
-    "untold reason refused log"
+    "untold reason refused log highest_epoch epoch"
 ).split()
 
 
@@ -65,6 +65,7 @@ def full():
     journal.slot, journal.outcome = 9, CRASHED
     journal.refused = [(bytes((0x40 + i,)) * 16, 0x51 + i) for i in range(4)]
     journal.version, journal.reason = "1.2", "boom"
+    journal.highest_epoch, journal.epoch = 0x7271, 0x7473
     journal.log = bytes([0x60 + i // 16 for i in range(256)])
     return journal
 
@@ -110,13 +111,14 @@ def test_the_layout_is_the_one_of_the_format():
         + bytes(21)
         + b"\x01"
         + b"boom"
-        + bytes(51)
+        + bytes(47)
+        + b"\x71\x72\x73\x74"
         + b"".join([bytes((0x60 + i,)) * 16 for i in range(16)])
     )
     assert len(golden) == 508
     record = encode(full())
     assert record[:508] == golden
-    assert record[508:] == struct.pack("<I", binascii.crc32(golden)) == b"\xa1\xe0\x22\x72"
+    assert record[508:] == struct.pack("<I", binascii.crc32(golden)) == b"\x41\x49\xec\x26"
     assert len(record) == SIZE == 512
 
 
@@ -142,7 +144,9 @@ def test_every_field_goes_there_and_back_alone():
         ("untold", True),
         ("log", b"\x01" * 256),
         ("version", "x" * 24),
-        ("reason", "y" * 55),
+        ("reason", "y" * 51),
+        ("highest_epoch", 0xFFFF),
+        ("epoch", 0xFFFF),
         ("refused", [(b"\x01" * 16, 1)]),
     ):
         journal = Journal()
@@ -212,7 +216,8 @@ def test_a_state_or_outcome_of_a_later_library_reads_as_none_and_the_rest_counts
     for at, name, highest in ((1, "state", LEAVING), (73, "outcome", CRASH_LOOP)):
         for number in range(256):
             journal = decode(changed(at, bytes((number,))))
-            assert getattr(journal, name) == (number if number <= highest else 0), (name, number)
+            known = number <= highest and (name, number) != ("outcome", SELECTED)
+            assert getattr(journal, name) == (number if known else 0), (name, number)
             setattr(journal, name, getattr(full(), name))
             assert values(journal) == values(full())
 
@@ -245,7 +250,7 @@ def test_text_is_printable_ascii_and_the_rest_is_shown_as_question_marks():
 def test_texts_are_cut_to_their_fields():
     journal = Journal()
     for text, version, reason in (
-        ("x" * 100, "x" * 24, "x" * 55),
+        ("x" * 100, "x" * 24, "x" * 51),
         ("", "", ""),
         ("a b", "a b", "a b"),
     ):
@@ -355,12 +360,48 @@ def test_a_higher_sequence_of_the_same_image_is_refused_anew():
     assert journal.is_refused(DIGEST, 6) and not journal.is_refused(DIGEST, 7)
 
 
-def test_an_attempt_without_a_sequence_refuses_nothing():
+def test_an_attempt_without_an_image_refuses_nothing():
+    journal = Journal()
+    journal.refuse(bytes(32), 0)
+    journal.refuse(bytes(32), 5)
+    assert journal.refused == []
+
+
+def test_an_image_without_a_sequence_is_refused_until_a_sequence_comes():
     journal = Journal()
     journal.refuse(DIGEST, 0)
-    assert journal.refused == []
-    journal.refuse(bytes(32), 0)
-    assert journal.refused == []
+    again = decode(encode(journal))
+    assert again.is_refused(DIGEST, 0) and again.is_refused(DIGEST, 1)
+    assert not again.is_refused(DIGEST, 2)
+
+
+def confirmed(highest, epoch, sequence, of_epoch):
+    """Highest sequence and its epoch, once an attempt with these was confirmed."""
+    journal = Journal()
+    journal.highest, journal.highest_epoch = highest, epoch
+    journal.start(1, sequence, DIGEST, HEAD, "1", of_epoch)
+    journal.confirm()
+    return journal.highest, journal.highest_epoch
+
+
+def test_the_highest_sequence_rises_within_an_epoch():
+    assert confirmed(10, 0, 11, 0) == (11, 0)
+    assert confirmed(10, 2, 9, 2) == (10, 2)
+    assert confirmed(10, 2, 11, 1) == (10, 2)
+
+
+def test_a_higher_epoch_begins_with_its_own_sequence():
+    assert confirmed(1000000, 0, 42, 1) == (42, 1)
+
+
+def test_a_confirm_tells_what_was_attempted():
+    journal = Journal()
+    journal.start(1, 0, DIGEST, HEAD, "1")
+    journal.confirm()
+    assert journal.outcome == CONFIRMED and journal.untold
+    journal = Journal()
+    journal.confirm()
+    assert journal.outcome == 0 and not journal.untold
 
 
 def test_four_images_are_kept_newest_first():
@@ -491,7 +532,7 @@ def test_how_an_attempt_ended_is_untold_until_the_next_one_begins():
 def test_forgetting_the_attempt_keeps_outcome_refused_and_highest():
     journal = full()
     journal.clear_attempt()
-    kept = "generation highest outcome version untold reason refused log".split()
+    kept = "generation highest highest_epoch outcome version untold reason refused log".split()
     for name in NAMES:
         wanted = full() if name in kept else Journal()
         assert getattr(journal, name) == getattr(wanted, name), name

@@ -175,6 +175,58 @@ def test_flash_that_does_not_hold_what_was_written_is_noticed():
     assert code_of(run, writer.prove()) == "readback"
 
 
+def run_append(slot, wrong=False):
+    """Put a sector behind an image that fills whole sectors; `wrong`: flash does not take it."""
+    image = bytes(make_image(7000, seed=3))
+    image += b"\xff" * (2 * SECTOR - len(image))
+    writer = SlotWriter(slot, make_release(image))
+    run(writer.survey())
+    writer.write(image)
+    run(writer.prove())
+    if wrong:
+        slot.readblocks = lambda block, buf, offset=0: None
+    run(writer.append(b"\xa5" * SECTOR))
+    writer.seal()
+    return image
+
+
+def test_a_sector_can_follow_the_image():
+    for fill in (b"\xff", b"\x0f"):
+        slot = RamSlot(fill=fill)
+        image = run_append(slot)
+        assert bytes(slot.data[: len(image) + SECTOR]) == image + b"\xa5" * SECTOR
+        assert slot.data[len(image) + SECTOR :].count(fill) == len(slot.data) - 3 * SECTOR
+
+
+def test_a_sector_that_follows_already_is_left_alone():
+    slot = RamSlot()
+    run_append(slot)
+    slot.log.clear()
+    run_append(slot)
+    assert slot.log == []
+
+
+def test_what_follows_an_image_is_read_back():
+    assert code_of(run_append, RamSlot(), True) == "readback"
+
+
+def test_without_block_digests_the_whole_digest_decides():
+    image = bytes(make_image(70000, seed=3))
+    for size in (SECTOR, BLOCK):
+        release = make_release(image)
+        release.blocks = b""
+        slot = RamSlot()
+        write_all(slot, image, release, size=size)
+        assert holds(slot, image)
+        other = image[:66000] + b"x" + image[66001:]
+        assert code_of(write_all, RamSlot(), other, release, 4096, b"", False, size) == (
+            "digest-mismatch"
+        )
+        slot.log.clear()
+        write_all(slot, image, release, size=size)  # nothing tells which blocks are right
+        assert holds(slot, image)
+
+
 def test_a_manifest_whose_digests_disagree_is_refused():
     lying = make_release(IMAGE)
     lying.sha256 = bytes(32)

@@ -11,7 +11,7 @@ from ota.errors import ImageError, SignatureError
 from ota.jws import MANIFEST, TRUST, signing_digest
 from ota.rsa import verify as rsa_verify
 from ota.strict import b64url_encode
-from ota.trust import FORMAT, LIMIT, Role, RsaKey, Trust, load
+from ota.trust import FORMAT, LIMIT, EcKey, Role, RsaKey, Trust, load, read
 
 STORE = read_data("openssl/trust.json")
 PAYLOAD = read_data("openssl/trust.payload")
@@ -83,12 +83,12 @@ def test_its_keys_verify_what_openssl_signed():
     trust = load(STORE)
     key = trust.release.keys[KIDS[2]]
     assert isinstance(key, RsaKey) and key.alg == "PS256"
-    assert key.n == int(read_data("openssl/release.modulus").decode().strip(), 16)
+    assert key.value == int(read_data("openssl/release.modulus").decode().strip(), 16)
     signature = read_data("openssl/pss-salt-32.bin")
     assert key.verify(MESSAGE, signature) is True
     assert key.verify(MESSAGE, read_data("openssl/pss-salt-20.bin")) is False
     assert trust.root.keys[KIDS[0]].verify(MESSAGE, signature) is False
-    assert rsa_verify(key.n, MESSAGE, signature) is True
+    assert rsa_verify(key.value, MESSAGE, signature) is True
 
 
 def test_fewer_root_keys_than_the_threshold_are_not_enough():
@@ -176,9 +176,60 @@ def test_another_format_number_is_unknown():
 
 
 def test_another_key_algorithm_is_unknown():
-    for alg in ("ES256", "ps256", "RS256", "x", "x" * 16):
+    for alg in ("es256", "ps256", "RS256", "x", "x" * 16):
         keys = FIELDS["keys"] + [key_entry(alg=alg)]
         assert fields_code(fields_of(keys=keys)) == "format-unknown", alg
+
+
+def ec_entry(x, y, kid="1" * 64):
+    texts = [b64url_encode(number.to_bytes(32, "big")).decode() for number in (x, y)]
+    return {"kid": kid, "alg": "ES256", "x": texts[0], "y": texts[1]}
+
+
+# The base point, SP 800-186 section 3.2.1.3.
+GX = 0x6B17D1F2E12C4247F8BCE6E563A440F277037D812DEB33A0F4A13945D898C296
+GY = 0x4FE342E2FE1A7F9B8EE7EB4A7C0F9E162BCE33576B315ECECBB6406837BF51F5
+
+
+def test_a_p256_key_is_a_point_of_the_curve():
+    keys = FIELDS["keys"] + [ec_entry(GX, GY)]
+    release = {"keys": ["1" * 64], "threshold": 1}
+    trust = load(signed(fields_of(keys=keys, release=release, root=ONE_ROOT)))
+    key = trust.release.keys["1" * 64]
+    assert isinstance(key, EcKey) and (key.alg, key.value) == ("ES256", (GX, GY))
+    for x, y in ((GX, GY + 1), (GX + 1, GY), (0, 0), (GX, 0), (2**256 - 1, GY)):
+        keys = FIELDS["keys"] + [ec_entry(x, y)]
+        assert fields_code(fields_of(keys=keys)) == "envelope-format", (x, y)
+
+
+def test_a_p256_key_never_stands_twice():
+    keys = FIELDS["keys"] + [ec_entry(GX, GY), ec_entry(GX, GY, "2" * 64)]
+    assert fields_code(fields_of(keys=keys)) == "envelope-format"
+
+
+def test_numbers_of_a_p256_key_have_32_bytes():
+    for name in ("x", "y"):
+        for text in ("", "A" * 42, "A" * 44, 1, None):
+            entry = ec_entry(GX, GY)
+            entry[name] = text
+            keys = FIELDS["keys"] + [entry]
+            assert fields_code(fields_of(keys=keys)) == "envelope-format", (name, text)
+
+
+def test_an_epoch_has_16_bits():
+    fields = fields_of(root=ONE_ROOT, sequence_epoch=0xFFFF)
+    assert load(signed(fields)).sequence_epoch == 0xFFFF
+    assert fields_code(fields_of(sequence_epoch=0x10000)) == "envelope-format"
+
+
+def test_what_a_store_says_can_be_read_without_its_signatures():
+    trust = read(envelope(json.dumps(fields_of(number=9)).encode(), [(KIDS[0], TRUST, None)]))
+    assert (trust.number, trust.sequence_epoch, trust.bare_images, trust.expires) == (
+        9,
+        0,
+        False,
+        0,
+    )
 
 
 def test_a_payload_has_at_most_8192_bytes():

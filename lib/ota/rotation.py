@@ -1,0 +1,72 @@
+"""The newest trust store: what lies on the device, and the walk from number N to N+1.
+
+Layer 6. What the device was flashed with is never written; what it accepted since lies beside it, and
+is replaced whole. Files and rules: docs/format.md section 4.
+"""
+
+from micropython import const
+
+from .errors import OtaError, SourceError, error
+from .files import read_file, replace_file
+from .port import Port
+from .trust import Trust, load, read, succeed
+
+CURRENT = ".current"
+"""What the name of the accepted store has behind that of the flashed one."""
+
+_LIMIT = const(11265)  # HEADER_LIMIT + 1 + LIMIT
+_STEPS = const(32)
+
+
+def stored(port: Port, path: str) -> Trust:
+    """The trust store with the highest number that is whole, of the two on the device.
+
+    Args:
+        path: of the one that the device was flashed with.
+    Raises SlotError `trust-store`.
+    """
+    wrong = "missing or empty"
+    found = []
+    for name in (path, path + CURRENT):
+        try:
+            data = read_file(port.path(name), _LIMIT)
+            if data:
+                found.append((read(data).number, name))
+        except OtaError as e:
+            wrong = str(e)
+    for _, name in sorted(found, reverse=True):
+        try:
+            return load(read_file(port.path(name), _LIMIT))
+        except OtaError as e:
+            wrong = str(e)
+    raise error("trust-store", "%s: %s" % (path, wrong))
+
+
+def walk(port: Port, path: str, trust: Trust, source, base):
+    """Generator: accept what follows the device's trust store, as far as there is more.
+
+    Each is stored before it is used, so that a cut loses nothing; allocates one envelope (at most
+    11 KiB) at a time.
+
+    Args:
+        path: as of `stored`.
+        trust: the device's.
+        source: where it is fetched.
+        base: URL of a file in the same folder, the manifest.
+    Returns: the newest Trust.
+    Raises what `Source.get` and `succeed` raise; SlotError `file-system`, `files`.
+    """
+    for _ in range(_STEPS):
+        try:
+            body = yield from source.get(base.join("trust-%d.json" % (trust.number + 1)))
+        except SourceError as e:
+            # Not there; some stores of files say that with 403.
+            if e.code in ("http-status", "denied") or not base.authority():
+                break
+            raise
+        envelope = yield from body.read(_LIMIT)
+        yield
+        trust = succeed(trust, envelope)
+        port.check_file_system()
+        replace_file(port.path(path + CURRENT), envelope)
+    return trust
