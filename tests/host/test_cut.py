@@ -9,7 +9,7 @@ import pytest
 
 from ota import otadata
 from ota.journal import Journal, encode
-from ota_tools.board.flash import Operation
+from ota_tools.board.flash import Flash, Operation
 from ota_tools.cut import campaign
 from ota_tools.cut.explore import Explorer
 from ota_tools.cut.judge import Judge
@@ -17,6 +17,7 @@ from ota_tools.cut.result import Effort
 from ota_tools.cut.scenarios import BY_NAME, SCENARIOS
 from ota_tools.cut.state import NvsWrite, State
 from ota_tools.cut.tear import cuts, lost_nvs
+from ota_tools.cut.vfs import mount
 from ota_tools.cut.world import make_world, small_table
 
 QUICK = Effort(subsets=1, pairs=0.01, others=0, weak=0.05)
@@ -165,7 +166,7 @@ def test_what_nvs_held_is_lost_with_it():
 def judged(world):
     """A judge and a board with 1.0 confirmed in slot 0 and 1.1 whole in slot 1."""
     table = small_table(False)
-    judge = Judge(table, world.apps)
+    judge = Judge(table, world.apps, world.stores)
     explorer = Explorer(world, BY_NAME["first"], QUICK)
     state = explorer.start()
     put(state, 0xD000, otadata.encode(1, otadata.VALID))
@@ -230,9 +231,23 @@ def test_the_images_that_otadata_calls_confirmed_are_seen(judged, world):
 def test_the_highest_sequence_is_that_of_journal_or_receipt(judged):
     judge, state = judged
     part = judge.table.find("ota_0")
-    assert judge.highest(state, part) == 1  # the receipt's
+    assert judge.highest(state, part) == (0, 1)  # the receipt's
     journal_of(state, highest=7)
-    assert judge.highest(state, part) == 7
+    assert judge.highest(state, part) == (0, 7)
+    journal_of(state, highest=3, highest_epoch=2)
+    assert judge.highest(state, part) == (2, 3)
+
+
+def test_the_number_of_the_accepted_trust_store_is_seen(judged, world):
+    judge, state = judged
+    assert judge.accepted(state) == 1
+    part = judge.table.find("vfs")
+    for data, number in ((world.stores[2], 3), (world.stores[2][:-1], 0)):
+        fs = mount(Flash(state.flash), part)
+        with fs.open("/ota_trust.json.current", "wb") as file:
+            file.write(data)
+        assert judge.accepted(state) == number
+    assert judge.wrong(state) == ["the accepted trust store is none that was published"]
 
 
 # The command

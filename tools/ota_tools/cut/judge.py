@@ -4,7 +4,6 @@ Of the library only otadata records are read; images are compared byte by byte w
 published, the journal and the receipts are taken apart here.
 """
 
-import hashlib
 import json
 import struct
 import zlib
@@ -23,14 +22,15 @@ from ota_tools.partitions import Partition, Table
 WRITING, CONFIRMING = 1, 4
 _RECORD = 512
 _RECEIPTS = "/ota_receipts.json"
+_ACCEPTED = "/ota_trust.json.current"
 
 
 @dataclass(frozen=True)
 class Journal:
-    """The record in NVS, as docs/format.md has it."""
+    """The record in NVS, as docs/format.md has it; `highest` is epoch and sequence."""
 
     state: int
-    highest: int
+    highest: tuple[int, int]
     sequence: int
     digest: bytes
     slot: int
@@ -43,14 +43,14 @@ class Judge:
     Args:
         table: the board's.
         apps: every image that may be in a slot.
+        stores: every trust store that was published, number 1 first.
     """
 
-    def __init__(self, table: Table, apps: dict[str, App]) -> None:
+    def __init__(self, table: Table, apps: dict[str, App], stores: list[bytes]) -> None:
         self.table = table
         self._apps = apps
-        self._digests = {
-            version: hashlib.sha256(app.data).digest() for version, app in apps.items()
-        }
+        self._stores = stores
+        self._digests = {version: app.digest for version, app in apps.items()}
         self._heads = {app.data[:16] for app in apps.values()}
 
     def holds(self, state: State, part: Partition) -> App | None:
@@ -70,27 +70,44 @@ class Judge:
         ):
             return None
         highest, sequence = struct.unpack_from("<QQ", record, 8)
+        (epoch,) = struct.unpack_from("<H", record, 248)
         ring = [struct.unpack_from("<16sQ", record, 76 + 24 * n) for n in range(4)]
         refused = tuple((digest, above) for digest, above in ring if above)
-        return Journal(record[1], highest, sequence, record[24:56], record[72], refused)
+        return Journal(record[1], (epoch, highest), sequence, record[24:56], record[72], refused)
 
-    def receipts(self, state: State) -> dict[int, tuple[bytes, int]] | None:
-        """Slot -> SHA-256 and sequence by the receipts; None where the file system does not mount."""
+    def receipts(self, state: State) -> dict[int, tuple[bytes, tuple[int, int]]] | None:
+        """Slot -> SHA-256, and epoch and sequence, by the receipts; None where the file system does
+        not mount.
+        """
+        data = self._file(state, _RECEIPTS)
+        if not data:
+            return None if data is None else {}
+        slots = json.loads(data)["slots"]
+        return {
+            int(slot): (bytes.fromhex(entry["sha256"]), (entry.get("epoch", 0), entry["sequence"]))
+            for slot, entry in slots.items()
+        }
+
+    def accepted(self, state: State) -> int:
+        """Number of the trust store that was accepted since the board was flashed; 1 for none, 0 for
+        what nobody published.
+        """
+        data = self._file(state, _ACCEPTED)
+        if not data:
+            return 1
+        return self._stores.index(data) + 1 if data in self._stores else 0
+
+    def _file(self, state: State, name: str) -> bytes | None:
         part = self.table.find("vfs")
         assert part is not None
         try:
             fs = mount(Flash(state.flash), part)
-            with fs.open(_RECEIPTS, "rb") as file:
-                data = file.read()
+            with fs.open(name, "rb") as file:
+                return bytes(file.read())
         except FileNotFoundError:
-            return {}
+            return b""
         except (Refused, LittleFSError):
             return None
-        slots = json.loads(data)["slots"]
-        return {
-            int(slot): (bytes.fromhex(entry["sha256"]), entry["sequence"])
-            for slot, entry in slots.items()
-        }
 
     def wrong(self, state: State) -> list[str]:
         """What a state says or holds that is not so, whatever led to it."""
@@ -111,24 +128,26 @@ class Judge:
         receipts = self.receipts(state)
         if receipts is None:
             found.append("the file system does not mount")
+        elif not self.accepted(state):
+            found.append("the accepted trust store is none that was published")
         for slot, (digest, _) in (receipts or {}).items():
             app = self.holds(state, slots[slot])
             if app is None or self._digests[app.version] != digest:
                 found.append(f"the receipt of slot {slot} names an image that it does not hold")
         return found
 
-    def highest(self, state: State, running: Partition) -> int | None:
-        """The highest sequence that the device knows to be confirmed; None while the running image is
+    def highest(self, state: State, running: Partition) -> tuple[int, int] | None:
+        """Epoch and sequence, the highest that the device knows to be confirmed; None while the running image is
         not, when nothing can be installed.
         """
         if not self.is_confirmed(state, running):
             return None
         journal = self.journal(state)
-        highest = journal.highest if journal else 0
+        highest = journal.highest if journal else (0, 0)
         slots = self.table.ota_slots
         if running in slots:
             receipts = self.receipts(state) or {}
-            highest = max(highest, receipts.get(slots.index(running), (b"", 0))[1])
+            highest = max(highest, receipts.get(slots.index(running), (b"", (0, 0)))[1])
         return highest
 
     def is_confirmed(self, state: State, running: Partition) -> bool:

@@ -36,7 +36,8 @@ class Past:
         self.forgetful = forgetful
         self.told: list[str] = []
         journal = judge.journal(before)
-        self._highest = self._kept = journal.highest if journal else 0
+        self._highest = self._kept = journal.highest if journal else (0, 0)
+        self._accepted = judge.accepted(before)
         self._refused = journal.refused if journal else ()
         self.passed = judge.blessed(before)
         for each in (journal, judge.journal(state)):
@@ -68,6 +69,10 @@ class Past:
             raise Failed("; ".join(wrong))
         if app and app.version not in self._allowed:
             raise Failed(f"{app.version} runs, and never may")
+        accepted = judge.accepted(life.state)
+        if accepted < self._accepted:
+            raise Failed(f"the trust store fell from {self._accepted} to {accepted}")
+        self._accepted = accepted
         journal = judge.journal(life.state)
         if journal and not self.forgetful:
             if journal.highest < self._kept:

@@ -10,7 +10,7 @@ from typing import Any
 from ota import otadata
 from ota_tools.board.model import Settings
 from ota_tools.cut.life import Life, Main
-from ota_tools.cut.world import LOOPS, App
+from ota_tools.cut.world import BARE, KEYS, LOOPS, App
 
 
 @dataclass(frozen=True)
@@ -112,6 +112,11 @@ def _writing_config(life: Life, app: App) -> None:
 
 def _writing_trust(life: Life, app: App) -> None:
     life.write_file("/ota_trust.json", life.world.trust)
+
+
+def _bare(life: Life, app: App) -> None:
+    life.try_out(app)
+    life.install_image(BARE)
 
 
 def _telling(life: Life, app: App) -> None:
@@ -226,6 +231,16 @@ SCENARIOS = (
     Scenario("no-space", "the file system is full", _UP, _UP, ("1.0",), vfs_full=True),
     Scenario("config", "the configuration is written again", _writing_config, _UP, ("1.1",)),
     Scenario("trust", "the trust store's file is written again", _writing_trust, _UP, ("1.1",)),
+    _both("keys", "two newer trust stores, and a release by the newest key", KEYS, KEYS),
+    _both(
+        "thief",
+        "there, where a stolen key has signed a sequence far ahead",
+        KEYS,
+        KEYS,
+        runs=("1.9-far",),
+        before=(offering("1.9-far"),),
+    ),
+    Scenario("bare", "an image with no more than Espressif's signature", _bare, _bare, (BARE,)),
     Scenario(
         "sleeps",
         "deep sleep where a reset belongs, and in the trial",

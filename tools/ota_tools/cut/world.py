@@ -6,10 +6,13 @@ of writing is taken. Signatures, digests and images are real; only the network i
 
 import hashlib
 import json
+from contextlib import redirect_stdout
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
+import espsecure
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from ota import jws, manifest
@@ -68,12 +71,23 @@ crashes before boot.py; confirms, and crashes from then on; is signed and does n
 
 @dataclass(frozen=True)
 class App:
-    """An image that may be on the board, and how it behaves."""
+    """An image that may be on the board, and how it behaves.
+
+    Attributes:
+        data: all that the slot holds of it.
+        content: how many of these bytes its digest covers, 0 for all.
+    """
 
     version: str
     sequence: int
     data: bytes
     does: str = GOOD
+    content: int = 0
+
+    @property
+    def digest(self) -> bytes:
+        """By which the device knows it."""
+        return hashlib.sha256(self.data[: self.content or len(self.data)]).digest()
 
 
 @dataclass(frozen=True)
@@ -83,12 +97,17 @@ class World:
     Attributes:
         folder: one folder per version with its manifest and payload.
         apps: version -> image.
-        trust: the trust store of the devices.
+        stores: trust stores, number 1 first; devices are flashed with that.
     """
 
     folder: Path
     apps: dict[str, App]
-    trust: bytes
+    stores: list[bytes]
+
+    @property
+    def trust(self) -> bytes:
+        """The trust store that devices are flashed with."""
+        return self.stores[0]
 
     def network(self, offered: str) -> Any:
         """A network whose only server offers this version."""
@@ -96,6 +115,9 @@ class World:
 
 
 SECTOR = 4096
+FAR = 1_000_000
+"""A sequence that no honest release has."""
+
 BIG = 1_400_000
 
 # version, sequence, bytes, what it does
@@ -111,13 +133,17 @@ _APPS = (
     ("2.0-loops", 2, 5 * SECTOR + 1024, LOOPS),
     ("2.0-broken", 2, 5 * SECTOR + 2048, BROKEN),
     ("3.0-big", 2, BIG, GOOD),
+    ("1.9-far", FAR, 5 * SECTOR + 256, GOOD),
 )
+
+KEYS, BARE = "4.0-keys", "5.0-bare"
 
 
 def make_world(folder: Path) -> World:
     """Keys, images and releases, in a folder that is to be kept as long as the world is needed."""
     root = keys.generate(folder / "root.pem")
     signer = keys.generate(folder / "release.pem")
+    newer = keys.generate(folder / "newer.pem", "p256")
     stranger = keys.generate(folder / "stranger.pem")
     target = Target(PRODUCT, BOARD, parse_csv(BIG_TABLE))
     apps = {}
@@ -131,10 +157,46 @@ def make_world(folder: Path) -> World:
     data = make_small_image(8 * SECTOR, "stranger")
     apps["9.0-stranger"] = App("9.0-stranger", 9, data)
     make_release(data, target, "9.0-stranger", stranger, folder / "9.0-stranger", 9)
-    trust = trust_store.make_first(
-        [root], [signer.public_key()], manifest_urls=[f"https://server/{MANIFEST}"]
+    stores = _stores(root, signer, newer)
+    # By keys that devices learn of on the way; what the old ones signed no longer counts.
+    place = folder / KEYS
+    place.mkdir()
+    (place / "trust-2.json").write_bytes(stores[1])
+    data = make_small_image(6 * SECTOR + 128, KEYS)
+    make_release(data, target, KEYS, newer, place, 3, trust=stores[2])
+    apps[KEYS] = App(KEYS, 3, data)
+    data = make_small_image(6 * SECTOR + 64, BARE)
+    (folder / BARE).mkdir()
+    (folder / BARE / "app.bin").write_bytes(signed := _sign_bare(data, folder))
+    apps[BARE] = App(BARE, 0, signed, content=len(signed) - SECTOR)
+    return World(folder, apps, stores)
+
+
+def _stores(root: RSAPrivateKey, signer: RSAPrivateKey, newer: keys.PrivateKey) -> list[bytes]:
+    first = trust_store.make_first(
+        [root],
+        [signer.public_key()],
+        manifest_urls=[f"https://server/{MANIFEST}"],
+        bare_images=True,
     )
-    return World(folder, apps, trust)
+    add = trust_store.Change(add={"release": [newer.public_key()]})
+    second = trust_store.sign(trust_store.follow(first, add), [root], first)
+    remove = trust_store.Change(
+        remove={"release": [keys.kid(signer.public_key())]},
+        terms=trust_store.Terms(sequence_floor=3),
+        forget_sequences=True,
+    )
+    third = trust_store.sign(trust_store.follow(second, remove), [root], second)
+    return [first, second, third]
+
+
+def _sign_bare(data: bytes, folder: Path) -> bytes:
+    source, target = folder / "bare.bin", folder / "bare-signed.bin"
+    source.write_bytes(data)
+    with (folder / "release.pem").open("rb") as key, source.open("rb") as file:
+        with redirect_stdout(StringIO()):
+            espsecure.sign_secure_boot_v2([key], str(target), False, False, None, [], [], file)
+    return target.read_bytes()
 
 
 def _spoil(data: bytes, release: Release, signer: RSAPrivateKey) -> bytes:
