@@ -35,9 +35,13 @@ class Call:
 
 
 @pytest.fixture(scope="session")
-def pem():
+def pem(tmp_path_factory):
     """name -> path of a key: root, root2, release, stranger. Making keys is slow."""
-    return lambda name: OPENSSL / f"{name}.pem"
+    folder = tmp_path_factory.mktemp("keys")
+    for name in ("root", "root2", "release", "stranger"):
+        (folder / f"{name}.pem").touch(0o600)  # git keeps no such mode
+        (folder / f"{name}.pem").write_bytes((OPENSSL / f"{name}.pem").read_bytes())
+    return lambda name: folder / f"{name}.pem"
 
 
 @pytest.fixture(scope="session")

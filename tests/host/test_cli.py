@@ -19,6 +19,7 @@ from ota_tools.partitions import parse_csv, to_binary
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = Path(sys.executable).parent / "ota"
+INIT = ("trust", "init", "--single-key")
 NAMES = ("--product", "sensor", "--board", "v2", "--version", "1.1")
 
 
@@ -90,7 +91,8 @@ def test_newcomer_comes_from_keys_to_a_board(home):
     run("keygen", "root.pem")
     made = json.loads(run("keygen", "release.pem", "--json"))
     url = "https://updates.example/v2-esp32.manifest"
-    run("trust", "init", "--root", "root.pem", "--release", "release.pem.pub", "--url", url)
+    store = ("trust", "init", "--single-key", "--url", url)
+    run(*store, "--root", "root.pem", "--release", "release.pem.pub")
     (home / "app.bin").write_bytes(make_image({}, 100_000, "1.1"))
     run("release", "app.bin", *NAMES, "--key", "release.pem", "--trust", "ota_trust.json")
     manifest = "published/v2-esp32.manifest"
@@ -112,7 +114,10 @@ def test_newcomer_comes_from_keys_to_a_board(home):
 
 def test_json_of_every_command_is_one_object(ota, files, pem):
     for call in [
-        ("trust", "init", "--root", pem("root"), "--release", pem("release"), "-o", "t.json"),
+        ("keygen", "k.pem", "--alg", "p256"),
+        (*INIT, "--root", pem("root"), "--release", pem("release"), "-o", "t.json"),
+        ("trust", "set", "t.json", "--sequence-floor", "2", "--key", pem("root")),
+        ("trust", "show", "trust-2.json", "--after", "t.json"),
         ("release", "app.bin", *NAMES, "--key", pem("release")),
         ("inspect", "app.bin"),
         ("inspect", "t.json"),
@@ -215,7 +220,7 @@ def test_board_with_an_unreadable_file_system_is_shown_all_the_same(ota, files):
     [(Failure, 1), (Refused, 1), (Usage, 2), (Unreachable, 3), (MissingTool, 4)],
 )
 def test_failure_of_each_class_has_its_exit_code(ota, monkeypatch, failure, code):
-    def fail(path):
+    def fail(*args):
         raise failure("the reason\nin two lines")
 
     monkeypatch.setattr(keys, "generate", fail)
@@ -225,7 +230,7 @@ def test_failure_of_each_class_has_its_exit_code(ota, monkeypatch, failure, code
 
 
 def test_interrupt_ends_without_a_traceback(ota, monkeypatch):
-    def interrupt(path):
+    def interrupt(*args):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(keys, "generate", interrupt)
@@ -245,6 +250,8 @@ def test_interrupt_ends_without_a_traceback(ota, monkeypatch):
         ("board", "new", "b", "--trust", "t", "--sequence", "-1"),
         ("release", "app.bin", *NAMES, "--key", "k", "--sequence", "x"),
         ("release", "app.bin", *NAMES, "--key", "k", "--sequence", "0"),
+        ("keygen", "a", "--alg", "ed25519"),
+        ("trust", "set", "t", "--expires-days", "-1"),
     ],
     ids=" ".join,
 )
@@ -263,7 +270,8 @@ def test_group_alone_shows_its_commands_with_exit_code_2(ota, args):
 
 # Failures: (arguments, with a key's path for {name}; exit code; what the line says)
 
-TRUST = "trust init --root {root} --release {release} -o t.json "
+TRUST = "trust init --single-key --root {root} --release {release} -o t.json "
+NEXT = "trust set ota_trust.json --key {root} --sequence-floor 3 "
 RELEASE = "release app.bin --product p --board b --version 1 --key {release} "
 NEW = "board new b --trust ota_trust.json "
 FAILURES = [
@@ -271,10 +279,30 @@ FAILURES = [
     ("keygen none/key.pem", 2, "none/key.pem: No such file"),
     ("keygen junk/key.pem", 2, "junk/key.pem: Not a directory"),
     ("keygen folder", 2, "folder exists"),
-    (TRUST + "-o ota_trust.json", 2, "ota_trust.json exists"),
+    (TRUST + "--sequence-floor 1 -o ota_trust.json", 2, "ota_trust.json exists"),
     (TRUST + "-o none/t.json", 2, "none/t.json: No such file"),
     (TRUST + "--root none.pem", 2, "none.pem: No such file"),
-    (TRUST + "--root pub", 1, "pub holds no unencrypted private key"),
+    (TRUST.replace("--single-key ", ""), 2, "--single-key"),
+    (TRUST.replace("--single-key", "--threshold 1"), 2, "--single-key"),
+    (TRUST + "--root junk", 1, "junk holds no key"),
+    (TRUST + "--key {stranger}", 1, "is no root key"),
+    (TRUST + "--key pub", 1, "pub holds only the public key"),
+    (NEXT + "-o ota_trust.json", 2, "ota_trust.json exists"),
+    (NEXT + "-o junk", 2, "junk exists"),
+    (NEXT + "-o folder", 2, "folder exists"),
+    (NEXT + "-o none/t.json", 2, "none/t.json: No such file"),
+    (NEXT.replace("ota_trust.json", "junk"), 1, "the trust store junk is none"),
+    (NEXT.replace("--key {root}", "--key {stranger}"), 1, "is no root key"),
+    ("trust set ota_trust.json --key {root}", 2, "nothing is to change"),
+    ("trust add ota_trust.json --key {root}", 2, "no key to add"),
+    ("trust remove ota_trust.json --key {root}", 2, "no key to remove"),
+    ("trust rotate ota_trust.json --key {root}", 2, "no key to rotate"),
+    ("trust sign ota_trust.json", 2, "nobody signs"),
+    ("trust sign junk --key {root}", 1, "not a trust store"),
+    ("trust sign ota_trust.json --key {root} --after ota_trust.json", 2, "nothing is before it"),
+    ("trust show junk", 1, "not a trust store"),
+    ("trust show none", 2, "none: No such file"),
+    ("trust show ota_trust.json --after ota_trust.json", 1, "one after the other"),
     (TRUST + "--release junk", 1, "junk holds no key"),
     (TRUST + "--release {root}", 2, "given twice"),
     (TRUST + "--threshold 2", 2, "threshold 2 of 1"),
@@ -286,7 +314,12 @@ FAILURES = [
     (RELEASE.replace("app.bin", "folder"), 2, "folder: Is a directory"),
     (RELEASE.replace("app.bin", "junk"), 1, "not an application image"),
     (RELEASE.replace("app.bin", "large.bin"), 1, "too many"),
-    (RELEASE + "--key {stranger} --trust ota_trust.json", 1, "no release key"),
+    (RELEASE.replace("--key {release} ", ""), 2, "nobody signs"),
+    (RELEASE + "--key {release}", 2, "given twice"),
+    (RELEASE + "--signer pub false", 1, "the signer false ended with exit code 1"),
+    (RELEASE + "--signer pub none-such", 4, "the signer none-such cannot be run"),
+    (RELEASE + "--signer junk true", 1, "junk holds no key"),
+    (RELEASE.replace("{release}", "{stranger}") + "--trust ota_trust.json", 1, "no release key"),
     (RELEASE + "--key folder", 2, "folder: Is a directory"),
     (RELEASE + "--trust junk", 1, "the trust store junk is none"),
     (RELEASE + "--partitions none", 2, "none: No such file"),
@@ -379,12 +412,13 @@ def test_output_that_cannot_be_a_folder_is_a_failure_of_one_line(ota, scene, pem
 
 
 def test_full_disk_is_a_failure_of_one_line(ota, files, pem, monkeypatch):
-    def full(path, data):
+    def full(handle):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Path, "write_bytes", full)
-    call = ota("trust", "init", "--root", pem("root"), "--release", pem("release"), "-o", "t")
+    monkeypatch.setattr(os, "fsync", full)
+    call = ota(*INIT, "--root", pem("root"), "--release", pem("release"), "-o", "t")
     assert (call.code, call.line()) == (1, "ota: No space left on device")
+    assert not (files / "t").exists()
 
 
 @pytest.mark.parametrize("option", ["--json", "--help"])

@@ -5,6 +5,8 @@ import json
 import subprocess
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
 from ota import jws
 from ota import trust as device
@@ -35,8 +37,14 @@ def openssl_accepts(envelope, index, public, folder):
     (folder / "input").write_bytes(entry["protected"].encode() + b"." + coded)
     (folder / "signature").write_bytes(b64url(entry["signature"]))
     (folder / "public.pem").write_bytes(keys.public_pem(public))
-    command = ["openssl", "dgst", "-sha256", "-sigopt", "rsa_padding_mode:pss"]
-    command += ["-sigopt", "rsa_pss_saltlen:32", "-sigopt", "rsa_mgf1_md:sha256"]
+    command = ["openssl", "dgst", "-sha256"]
+    if isinstance(public, rsa.RSAPublicKey):
+        command += ["-sigopt", "rsa_padding_mode:pss", "-sigopt", "rsa_mgf1_md:sha256"]
+        command += ["-sigopt", "rsa_pss_saltlen:32"]
+    else:
+        raw = b64url(entry["signature"])
+        r, s = (int.from_bytes(half, "big") for half in (raw[:32], raw[32:]))
+        (folder / "signature").write_bytes(encode_dss_signature(r, s))
     command += ["-verify", "public.pem", "-signature", "signature", "input"]
     return subprocess.run(command, cwd=folder, capture_output=True, timeout=60).returncode == 0
 
@@ -61,6 +69,29 @@ def test_openssl_accepts_every_one_of_several_signatures(root_key, release_key, 
     for index, signer in enumerate(signers):
         assert openssl_accepts(envelope, index, signer.public_key(), tmp_path)
     assert not openssl_accepts(envelope, 0, release_key.public_key(), tmp_path)
+
+
+@pytest.fixture(scope="module")
+def p256_key(tmp_path_factory):
+    return keys.generate(tmp_path_factory.mktemp("p256") / "key.pem", "p256")
+
+
+def test_es256_stands_beside_ps256(release_key, p256_key, tmp_path):
+    signers = [release_key, p256_key]
+    envelope = seal(jws.MANIFEST, PAYLOAD, signers, LIMIT)
+    assert opened(envelope, signers, threshold=2) == PAYLOAD
+    assert opened(envelope, [p256_key]) == PAYLOAD
+    for index, signer in enumerate(signers):
+        assert openssl_accepts(envelope, index, signer.public_key(), tmp_path)
+    entry = json.loads(envelope.partition(b"\n")[0])["signatures"][1]
+    header = json.loads(b64url(entry["protected"]))
+    kid = keys.kid(p256_key.public_key())
+    assert header == {"alg": "ES256", "kid": kid, "typ": "ota-manifest+1"}
+    assert len(b64url(entry["signature"])) == 64  # r and s, RFC 7518 section 3.4
+    for at in (10, len(envelope) - 1):
+        bad = envelope[:at] + bytes([envelope[at] ^ 1]) + envelope[at + 1 :]
+        with pytest.raises((SignatureError, ImageError)):
+            opened(bad, signers, threshold=2)
 
 
 def test_header_names_algorithm_key_and_type_and_nothing_else(sealed, release_key):
@@ -146,7 +177,7 @@ def test_trust_store_with_a_key_twice_or_an_idle_threshold_is_refused(root_key, 
     with pytest.raises(Usage, match="given twice"):
         trust_store.make_first([root_key], [public, public])
     for threshold in (0, -1, 2):
-        with pytest.raises(Usage, match=f"threshold {threshold} of 1"):
+        with pytest.raises(Usage, match=f"threshold {threshold} of 1 root keys"):
             trust_store.make_first([root_key], [public], threshold)
 
 
@@ -167,5 +198,5 @@ def test_trust_store_that_devices_would_refuse_is_refused(root_key, release_key,
 
 
 def test_trust_store_without_release_keys_is_refused(root_key):
-    with pytest.raises(Refused, match="threshold 1 of 0"):
+    with pytest.raises(Usage, match="no release key"):
         trust_store.make_first([root_key], [])

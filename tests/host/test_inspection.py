@@ -50,6 +50,13 @@ def test_manifest_is_told_field_by_field(release, put, trust, release_key, app):
     assert said["expires"] == "1970-01-02 00:00:00 UTC"
     assert said["payloads"] == [f"plain {len(app)} bytes: {release.payload_path.name}"]
     assert said["signatures"][0]["kid"] == keys.kid(release_key.public_key())
+    assert said["trust"] == "names no trust store"
+
+
+def test_manifest_tells_the_trust_store_that_it_names(put, trust, app, release_key, tmp_path):
+    target = Target("sensor", "v2", TABLE)
+    made = make_release(app, target, "1.0", [release_key], tmp_path / "new", trust=trust)
+    assert inspect_file(made.manifest_path)["trust"] == 1
 
 
 def test_manifest_without_a_trust_store_is_told_as_unchecked(release):
@@ -95,10 +102,13 @@ def test_trust_store_is_told(put, trust, root_key, release_key):
     assert said["kind"] == "trust store" and said["number"] == 1
     assert said["root"] == f"1 of {keys.kid(root_key.public_key())}"
     assert said["release"] == f"1 of {keys.kid(release_key.public_key())}"
+    assert (said["sequence_epoch"], said["bare_images"], said["expires"]) == (0, False, "never")
+    assert "ota trust show" in said["more"]
 
 
 def test_trust_store_that_its_root_did_not_sign_is_refused():
-    assert "signature" in refusal(DATA / "trust-one-signature.json")
+    text = refusal(DATA / "trust-one-signature.json")
+    assert "signature" in text and "`ota trust show` tells" in text
     assert inspect_file(DATA / "trust.json")["kind"] == "trust store"
 
 

@@ -9,11 +9,14 @@ from pathlib import Path
 import rich_click as click
 from click.core import ParameterSource
 
-from ota_tools import certificates, firmware, keys
-from ota_tools import trust as trust_store
+from ota import trust as device_trust
+from ota_tools import certificates, firmware
 from ota_tools.cli_bench import bench
 from ota_tools.cli_board import board
 from ota_tools.cli_cut import cut
+from ota_tools.cli_keys import Keyring, keygen, signer_options, warn
+from ota_tools.cli_trust import read_complete
+from ota_tools.cli_trust import trust as trust_group
 from ota_tools.failures import Failure, Refused, Usage
 from ota_tools.terminal import (
     PATH,
@@ -72,79 +75,8 @@ def cli() -> None:
 cli.add_command(bench)
 cli.add_command(board)
 cli.add_command(cut)
-
-
-@cli.command()
-@click.argument("path", type=PATH)
-@as_json_option
-def keygen(path: Path, as_json: bool) -> None:
-    """Make a signing key: RSA-3072, in PATH (PEM, mode 0600) and PATH.pub.
-
-    \b
-    Example:  ota keygen root.pem
-              ota keygen release.pem
-
-    The root key changes the trust store and is needed rarely: keep it off line, with a copy. The
-    release key signs every release.
-    """
-    public = path.with_name(path.name + ".pub")
-    if public.exists():
-        raise Usage(f"{public} exists: a key is never written over")
-    key = keys.generate(path)
-    public.write_bytes(keys.public_pem(key.public_key()))
-    show({"private": str(path), "public": str(public), "kid": keys.kid(key.public_key())}, as_json)
-
-
-@cli.group()
-def trust() -> None:
-    """The trust store: which keys a device believes."""
-
-
-@trust.command("init")
-@click.option("--root", "roots", type=PATH, multiple=True, required=True, help="Root key, PEM.")
-@click.option(
-    "--release", "releases", type=PATH, multiple=True, required=True, help="Release key, PEM."
-)
-@click.option(
-    "--threshold", default=1, show_default=True, help="Root keys that must sign changes."
-)
-@click.option("--url", "urls", multiple=True, help="Manifest URL for devices that are told none.")
-@click.option(
-    "--tls-root", "tls_roots", type=PATH, multiple=True, help="Root certificate, DER or PEM."
-)
-@click.option("-o", "--output", type=PATH, default=Path("ota_trust.json"), show_default=True)
-@as_json_option
-def trust_init(
-    roots: tuple[Path, ...],
-    releases: tuple[Path, ...],
-    threshold: int,
-    urls: tuple[str, ...],
-    tls_roots: tuple[Path, ...],
-    output: Path,
-    as_json: bool,
-) -> None:
-    """Make trust store number 1, which is flashed with the device.
-
-    \b
-    Example:  ota trust init --root root.pem --release release.pem.pub \\
-                  --url https://updates.example/v2-esp32.manifest --tls-root ca.pem
-
-    Root keys must be private ones, they sign; of release keys the public half is enough. Without --url
-    and --tls-root the devices' /ota.json must name them.
-    """
-    if output.exists():
-        raise Usage(f"{output} exists: devices may carry it; remove it yourself if they do not")
-    envelope = trust_store.make_first(
-        [keys.load_private(path) for path in roots],
-        [keys.load_public(path) for path in releases],
-        threshold,
-        list(urls),
-        [read_as(path, certificates.to_der) for path in tls_roots],
-    )
-    output.write_bytes(envelope)
-    from ota_tools.inspection import inspect_file
-
-    show(inspect_file(output), as_json)
+cli.add_command(keygen)
+cli.add_command(trust_group)
 
 
 @cli.command()
@@ -152,8 +84,18 @@ def trust_init(
 @click.option("--product", required=True, help="Must equal the devices' /ota.json.")
 @click.option("--board", required=True, help="Must equal the devices' /ota.json.")
 @click.option("--version", required=True, help="For people; devices never compare it.")
-@click.option("--key", type=PATH, required=True, help="Release key, private, PEM.")
-@click.option("--trust", type=PATH, help="The devices' trust store: the key must be in it.")
+@signer_options("Release key")
+@click.option(
+    "--trust",
+    "store",
+    type=PATH,
+    help="The newest trust store: the keys must be in it, and its number goes into the manifest.",
+)
+@click.option(
+    "--first",
+    type=PATH,
+    help="Trust store number 1, which --trust number 2 must follow. Default: ota_trust.json beside it.",
+)
 @click.option(
     "--sequence", type=SEQUENCE, help="Default: one more than the manifest in the folder."
 )
@@ -177,8 +119,10 @@ def release(
     product: str,
     board: str,
     version: str,
-    key: Path,
-    trust: Path | None,
+    key_files: tuple[Path, ...],
+    commands: tuple[tuple[Path, str], ...],
+    store: Path | None,
+    first: Path | None,
     sequence: int | None,
     min_sequence: int,
     expires_days: int | None,
@@ -195,26 +139,48 @@ def release(
     \b
     Example:  ota release firmware.bin --product sensor --board v2 --version 1.1 \\
                   --key release.pem --trust ota_trust.json
+
+    Several release keys, where the trust store asks for that: repeat --key. --signer is for keys that
+    lie in an HSM or KMS: `ota trust sign --help`. With a store of number 2 or more the folder must hold
+    trust-2.json and so on: devices take one after the other. The store given is copied there.
     """
     import time
 
     from ota_tools.inspection import inspect_file
     from ota_tools.release import Target, make_release
 
+    trust = read_complete(store) if store else None
+    signers = Keyring().signers(key_files, commands)
+    if not signers:
+        raise Usage("nobody signs: name a release key with --key, or --signer")
     made = make_release(
         read_as(image, firmware.app_image),
         Target(product, board, read_table(partitions)),
         version,
-        keys.load_private(key),
+        signers,
         output,
         sequence,
         min_sequence,
         int(time.time()) + expires_days * 86400 if expires_days else 0,
         notes,
-        read_store(trust) if trust else None,
+        trust,
+        _first(trust, store, first),
     )
-    about = inspect_file(made.manifest_path, trust)
+    about = inspect_file(made.manifest_path, store)
     show({**about, "file": str(made.manifest_path), "payload": str(made.payload_path)}, as_json)
+
+
+def _first(trust: bytes | None, store: Path | None, first: Path | None) -> bytes | None:
+    # Trust store number 1, where another one is published.
+    if trust is None or store is None or device_trust.load(trust).number == 1:
+        return None
+    path = first or store.with_name("ota_trust.json")
+    if first or path.is_file():
+        return read_store(path)
+    warn(
+        f"{path} is not there: whether number 2 follows number 1 was not checked; --first names it"
+    )
+    return None
 
 
 @cli.command()

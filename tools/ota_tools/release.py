@@ -7,19 +7,20 @@ import hashlib
 import os
 import re
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
-
-from cryptography.hazmat.primitives.asymmetric import rsa
 
 from ota import image, jws, manifest, strict
 from ota import trust as trust_store
 from ota.errors import OtaError
-from ota_tools import firmware, keys
+from ota_tools import firmware
 from ota_tools.envelope import encode_json, seal
 from ota_tools.failures import Refused
 from ota_tools.partitions import Table
+from ota_tools.signers import AnySigner, Signer, signers_of
 
 # Of product, board and version: they name files, also on systems with narrower rules, and URLs.
 _NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.+ -]*[A-Za-z0-9_+-])?")
@@ -47,21 +48,27 @@ def make_release(
     data: bytes,
     target: Target,
     version: str,
-    signer: rsa.RSAPrivateKey,
+    signers: AnySigner | Sequence[AnySigner],
     folder: Path,
     sequence: int | None = None,
     min_sequence: int = 0,
     expires: int = 0,
     notes: str = "",
     trust: bytes | None = None,
+    first: bytes | None = None,
 ) -> Release:
     """Write a release into `folder`, the manifest last, by rename.
 
     Args:
         data: an app image, or a merged firmware.bin whose app is taken out.
-        sequence: by default one more than the manifest that lies in the folder, or 1.
+        signers: every one signs; more than one where the trust store asks for that.
+        sequence: by default one more than the manifest that lies in the folder, or 1; at least the
+            floor of the trust store.
         expires: Unix seconds, 0 for never.
-        trust: trust store of the devices; the signature must be one that it accepts.
+        trust: newest trust store of the devices; it must accept the signatures, and its number goes
+            into the manifest. From number 2 on `folder` must hold all from 2 to the one before it;
+            it is copied there itself.
+        first: trust store number 1, by which number 2 is judged; without it nobody does.
     Raises Refused; the folder is then as it was.
     """
     check_names(target.product, target.board, version)
@@ -70,9 +77,11 @@ def make_release(
     _check_fit(len(app), target.table)
     chip = firmware.chip_name(info.chip_id)
     path = folder / f"{target.board}-{chip}.manifest"
+    store = _load(trust) if trust is not None else None
+    copy = _copy_of_store(folder, store, trust, first) if store and trust else None
     previous = _sequence_of(path, target.product)
     if sequence is None:
-        sequence = previous + 1
+        sequence = max(previous + 1, store.sequence_floor if store else 1)
     elif sequence <= previous:
         raise Refused(
             f"sequence {sequence}: {path.name} has {previous} already, devices go up only"
@@ -81,7 +90,7 @@ def make_release(
     payload = folder / f"{target.product}-{version}-{target.board}-{sha256[:8]}.bin"
     if payload.exists() and payload.read_bytes() != app:
         raise Refused(f"{payload} exists and holds something else: a payload is never replaced")
-    fields = {
+    fields: dict[str, Any] = {
         "format": manifest.FORMAT,
         "product": target.product,
         "board": target.board,
@@ -98,12 +107,19 @@ def make_release(
         "library": [manifest.FORMAT],
         "notes": notes,
     }
+    if store:
+        fields["trust"] = store.number
+    everyone = signers_of(signers if isinstance(signers, Sequence) else [signers])
+    if store:
+        _check_signers(everyone, store.release)
     try:
-        envelope = seal(jws.MANIFEST, encode_json(fields), [signer], manifest.LIMIT)
-        release = _as_device(envelope, trust, previous, keys.kid(signer.public_key()))
+        envelope = seal(jws.MANIFEST, encode_json(fields), everyone, manifest.LIMIT)
+        release = _as_device(envelope, store, previous)
     except (OtaError, strict.Malformed) as e:
         raise Refused(f"a device would refuse this release: {e}") from e
     folder.mkdir(parents=True, exist_ok=True)
+    if copy and trust:
+        _replace(copy, trust)
     if not payload.exists():
         _replace(payload, app)
     _replace(path, envelope)
@@ -133,13 +149,74 @@ def block_digests(app: bytes) -> str:
     return strict.b64url_encode(digests).decode()
 
 
-def _as_device(envelope: bytes, trust: bytes | None, previous: int, kid: str) -> manifest.Manifest:
+def _load(trust: bytes) -> trust_store.Trust:
+    try:
+        return trust_store.load(trust)
+    except OtaError as e:
+        raise Refused(f"a device would refuse this trust store: {e}") from e
+
+
+def _copy_of_store(
+    folder: Path, store: trust_store.Trust, data: bytes, first: bytes | None
+) -> Path | None:
+    # Where the store is to be copied; None where it is there, and for number 1, which is flashed.
+    for path in folder.glob("trust-*.json"):
+        digits = path.stem[6:]
+        if digits.isdecimal() and int(digits) > store.number:
+            raise Refused(f"{path} is newer than the trust store given, number {store.number}")
+    before = None if first is None else _load(first)
+    for number in range(2, store.number):
+        path = folder / f"trust-{number}.json"
+        why = f"a device that has number {number - 1} takes number {number} before {number + 1}"
+        if not path.exists():
+            raise Refused(f"{path} is missing: {why}; put it there")
+        before = _follows(before, path.read_bytes(), path, number)
+    if store.number == 1:
+        return None
+    path = folder / f"trust-{store.number}.json"
+    _follows(before, data, Path("the trust store"), store.number)
+    if not path.exists():
+        return path
+    if path.read_bytes() != data:
+        raise Refused(
+            f"{path} differs from the trust store given: devices may have taken it, it is never"
+            " replaced; give that one with --trust, or make the next number out of it"
+        )
+    return None
+
+
+def _follows(
+    before: trust_store.Trust | None, data: bytes, path: Path, number: int
+) -> trust_store.Trust:
+    try:
+        found = trust_store.succeed(before, data) if before else trust_store.load(data)
+    except OtaError as e:
+        raise Refused(f"a device would refuse {path}: {e}") from e
+    if found.number != number:
+        raise Refused(f"{path} is number {found.number}, its name says {number}")
+    return found
+
+
+def _check_signers(signers: list[Signer], role: trust_store.Role) -> None:
+    for signer in signers:
+        if signer.kid not in role.keys:
+            raise Refused(
+                f"the key {signer.kid} is no release key of the trust store,"
+                f" which has {', '.join(role.keys)}"
+            )
+    if len(signers) < role.threshold:
+        raise Refused(
+            f"{len(signers)} release keys sign, the trust store asks for {role.threshold} of"
+            f" {', '.join(role.keys)}: add --key or --signer"
+        )
+
+
+def _as_device(
+    envelope: bytes, store: trust_store.Trust | None, previous: int
+) -> manifest.Manifest:
     floor = 0
-    if trust is not None:
-        store = trust_store.load(trust)
+    if store is not None:
         floor, role = store.sequence_floor, store.release
-        if kid not in role.keys:
-            raise Refused(f"the key {kid} is no release key of the trust store")
         jws.verify(envelope, jws.MANIFEST, manifest.LIMIT, role.keys, role.threshold)
     release = manifest.parse(bytes(jws.split(envelope, manifest.LIMIT)[1]))
     release.plain()
