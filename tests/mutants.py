@@ -6797,8 +6797,8 @@ MUTANTS = [
     Mutant(
         "P-256: the key is not in the sum",
         "p256.py",
-        "u2 = _digits(r * w % _N, window)",
-        "u2 = _digits(0, window)",
+        "u2 = r * w % _N",
+        "u2 = 0",
         "portable/test_p256.py::test_signatures_of_rfc_6979_are_good",
     ),
     Mutant(

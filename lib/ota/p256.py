@@ -8,6 +8,8 @@ u1 G + u2 Q is one run of doublings, with signed odd digits of both scalars (int
 cores can do that: big integers, below, or native code, `p256_viper`, where the firmware runs it.
 """
 
+import gc
+
 from micropython import const
 
 _P = const(0xFFFFFFFF00000001000000000000000000000000FFFFFFFFFFFFFFFFFFFFFFFF)
@@ -55,6 +57,8 @@ _TABLE = (
     b"\x2a\x3b\x21\xce\x75\xb5\xfa\x3f\x47\xe5\x9c\xde\x0d\x03\x4f\x36"
 )
 
+_ROOM = const(49152)  # bytes of heap that must be free: native code and its numbers take 25 KiB
+
 _core = None
 
 
@@ -72,13 +76,18 @@ def verify(x: int, y: int, digest: bytes, signature: bytes) -> bool:
     s = int.from_bytes(signature[_SIZE:], "big")
     if not (0 < r < _N and 0 < s < _N):
         return False
-    has_x, window = _load()[1:]
     w = _inverse(s)
     u1 = _digits(int.from_bytes(digest, "big") * w % _N, _WINDOW)
-    u2 = _digits(r * w % _N, window)
+    u2 = r * w % _N
     # r is x modulo n, and x may be n or more.
     wanted = (r, r + _N) if r + _N < _P else (r,)
-    return has_x(_TABLE, x, y, u1, u2, wanted)
+    _, has_x, window = _load()
+    if window != _OWN_WINDOW:
+        try:
+            return has_x(_TABLE, x, y, u1, _digits(u2, window), wanted)
+        except MemoryError:
+            pass  # it wants 6 KiB in one piece
+    return _has_x(_TABLE, x, y, u1, _digits(u2, _OWN_WINDOW), wanted)
 
 
 def is_on_curve(x: int, y: int) -> bool:
@@ -95,12 +104,14 @@ def _load():
     global _core
     if _core is None:
         try:
+            if gc.mem_free() < _ROOM:  # type: ignore[attr-defined]
+                raise MemoryError
             from .p256_viper import WINDOW, has_x
 
             _core = "viper", has_x, WINDOW
         except Exception:
             # CPython, words of 64 bits, a firmware without native code, an .mpy for another
-            # processor, no memory for it, the file left out: all the same here.
+            # processor, little memory, the file left out: all the same here.
             _core = "portable", _has_x, _OWN_WINDOW
     return _core
 

@@ -36,9 +36,14 @@ _file = []
 
 
 def verdict(parser, data):
+    """What the parser of this name makes of bytes, on one line."""
+    return judge(PARSERS[parser], data)
+
+
+def judge(parse, data):
     """ "ok " and the result in canonical form, or the failure: its class, and its code."""
     try:
-        text = "ok " + show(PARSERS[parser](data))
+        text = "ok " + show(parse(data))
     except strict.Malformed:
         return "Malformed"
     except OtaError as e:
@@ -121,10 +126,14 @@ def _release(data):
 
 
 def _manifest(data):
-    found = manifest.parse(data)
+    return fields_of_manifest(manifest.parse(data))
+
+
+def fields_of_manifest(found):
+    """All that a manifest says."""
     fields = (
         "product board chip_id version sequence min_sequence created expires notes library size "
-        "sha256 blocks"
+        "sha256 blocks trust"
     ).split()
     result = {name: getattr(found, name) for name in fields}
     result["payloads"] = [[p.urls, p.encoding, p.size] for p in found.payloads]
@@ -133,20 +142,27 @@ def _manifest(data):
 
 
 def _trust(data):
-    found = trust.load(data)
-    return {
-        "number": found.number,
-        "root": _role(found.root),
-        "release": _role(found.release),
-        "sequence_floor": found.sequence_floor,
-        "manifest_urls": found.manifest_urls,
-        "tls_roots": found.tls_roots,
-    }
+    return fields_of_trust(trust.load(data))
 
 
-def _role(role):
-    keys = {kid: key.n.to_bytes(384, "big") for kid, key in role.keys.items()}
-    return [role.threshold, keys]
+def fields_of_trust(found):
+    """All that a trust store says."""
+    fields = (
+        "number sequence_floor sequence_epoch bare_images expires manifest_urls tls_roots"
+    ).split()
+    result = {name: getattr(found, name) for name in fields}
+    for name in ("root", "release"):
+        role = getattr(found, name)
+        keys = {kid: [key.alg, _number(key.value)] for kid, key in role.keys.items()}
+        result[name] = [role.threshold, keys]
+    return result
+
+
+def _number(value):
+    # n, or x and y.
+    if type(value) is int:
+        return value.to_bytes(384, "big")
+    return value[0].to_bytes(32, "big") + value[1].to_bytes(32, "big")
 
 
 def _image(data):
@@ -180,8 +196,8 @@ def _journal(data):
     if found is None:
         return None
     fields = (
-        "generation highest state tries crashes resets wakes slot sequence digest head outcome "
-        "version untold reason refused log"
+        "generation highest highest_epoch state tries crashes resets wakes slot sequence epoch digest head "
+        "outcome version untold reason refused log"
     ).split()
     events = [list(event) for event in found.events()]
     return [getattr(found, name) for name in fields] + [events, journal.encode(found)]
@@ -190,17 +206,19 @@ def _journal(data):
 def _receipts(data):
     found = receipt.load_receipts(_path(data))
     return {
-        slot: [r.sha256, r.size, r.version, r.sequence, r.created] for slot, r in found.items()
+        slot: [r.sha256, r.size, r.version, r.sequence, r.created, r.epoch]
+        for slot, r in found.items()
     }
 
 
 def _config(data):
     found = config.load_config(_path(data))
     fields = (
-        "product board manifest_url trust tls_root tls_cert tls_key tls_pins ntp timeout_s total_s "
-        "least_rate tries part_kib trial_window_s verified secret"
+        "product board manifest_url report_url trust tls_root tls_cert tls_key tls_pins ntp timeout_s total_s "
+        "least_rate tries part_kib trial_window_s verified"
     ).split()
-    return [getattr(found, name) for name in fields]
+    # A dict of MicroPython has an order of its own.
+    return [getattr(found, name) for name in fields] + [sorted(found.secret.split("\r\n"))]
 
 
 def _path(data):

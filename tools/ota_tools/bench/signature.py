@@ -83,7 +83,7 @@ def measure_p256(bench: Bench) -> Result:
     for what, vector in vectors.items():
         low, high = (bench.narrow.count("ecverify", what, vector, n, 1).total for n in (1, 3))
         counts[what] = (high - low) / 2
-    need = {what: _need_p256(bench, what) for what in ("nothing", "portable", "viper")}
+    need = {what: _need_p256(bench, what) for what in ("nothing", "any", "viper")}
     fewer = {what: counts["peer"] / counts[what] for what in ("portable", "viper")}
     faster = {what: us["peer"] / us[what] for what in ("portable", "viper")}
     host = _openssl_us()
@@ -97,15 +97,15 @@ def measure_p256(bench: Bench) -> Result:
         f" {counts['rsa'] / 1e6:.1f} M: the restated peer costs {counts['peer'] / counts['rsa']:.2f} of them by"
         f" instructions, {us['peer'] / us['rsa']:.2f} by time, the real one {PEER_OVER_RSA:.2f} in the plan."
         f" OpenSSL on this host {host / 1000:.2f} ms. The"
-        f" smallest heap is {need['portable'] - need['nothing']} bytes larger with the verify in"
-        f" bytecode than without, {need['viper'] - need['nothing']} in viper with its code."
+        f" smallest heap is {need['any'] - need['nothing']} bytes larger with the verify than without;"
+        f" viper is used where the whole heap has {need['viper']} bytes."
     )
     details: dict[str, float] = {f"Ir {what}": found for what, found in counts.items()}
     details |= {f"us {what}": found for what, found in us.items()}
     details |= {
         "us OpenSSL on this host": host,
-        "heap needed, portable": need["portable"] - need["nothing"],
-        "heap needed, viper with its code": need["viper"] - need["nothing"],
+        "heap needed": need["any"] - need["nothing"],
+        "heap from which viper is used": need["viper"],
     }
     ratio = counts["portable"] / counts["peer"]
     spread = max(sample(values).spread for values in runs.values())

@@ -1,6 +1,6 @@
 """One signature so many times: by a core of the library, by the peer, by RSA, or not at all.
 
-Arguments: `portable` | `viper` | `peer` | `rsa` | `nothing`; a file with hex, a line each: x, y, digest and
+Arguments: `portable` | `viper` | `any` (which the library chooses) | `peer` | `rsa` | `nothing`; a file with hex, a line each: x, y, digest and
 signature, for `rsa` modulus, digest and signature; how often; 1 to let the collector run. Prints
 microseconds of each.
 """
@@ -24,8 +24,8 @@ def _main(what, path, times, collect="0"):
     else:
         from ota.p256 import core, verify
 
-        if what != "nothing" and core() != what:
-            raise ValueError("the core is not the one asked for")
+        if what in ("portable", "viper") and core() != what:
+            raise MemoryError("the core is not the one asked for")
     for _ in range(int(times)):
         gc.collect()
         if collect != "1":
