@@ -6434,7 +6434,7 @@ MUTANTS = [
         "bare.py",
         "    check_head(head, chip_id)\n",
         "",
-        "e2e/test_bare.py::test_a_bad_bare_image_has_its_code",
+        "e2e/test_bare.py::test_another_chip_is_seen_by_the_first_part",
     ),
     Mutant(
         "bare: of any length",
@@ -6497,14 +6497,14 @@ MUTANTS = [
         "journal.py",
         "        if any(digest) and not self",
         "        if sequence and not self",
-        "e2e/test_bare.py::test_one_that_failed_is_refused",
+        "portable/test_journal.py::test_an_image_without_a_sequence_is_refused_until_a_sequence_comes",
     ),
     Mutant(
         "access: credentials for any host",
         "access.py",
         "        if url_of(text, config.manifest_url).authority() == base.authority():",
         "        if True:",
-        "e2e/test_bare.py::test_no_credentials_go_to_another_host",
+        "e2e/test_bare.py::test_credentials_go_to_the_manifests_host_only",
     ),
     Mutant(
         "access: a trust store may name files",

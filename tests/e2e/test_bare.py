@@ -9,7 +9,7 @@ from publisher import ROOT, SECTOR, app
 from site_of import DATA, Liar, updater
 from stores import Ec, Rsa, role, store
 
-from ota import recovery, start, trial
+from ota import recovery, source, start, trial
 from ota.errors import OtaError
 from ota.health import status
 from ota.updater import Updater
@@ -221,7 +221,12 @@ BAD = [
         False,
     ),
     ("too short", "image-format", lambda b: sign(b.folder, b"", DATA / "release.pem"), False),
-    ("not whole sectors", "image-format", lambda b: _altered(0)(b) + b"\xff" * 100, False),
+    (
+        "not whole sectors",
+        "image-format",
+        lambda b: sign(b.folder, app(), DATA / "release.pem") + b"\xff" * 100,
+        False,
+    ),
     (
         "larger than the slot",
         "image-too-large",
@@ -239,6 +244,12 @@ def test_a_bad_bare_image_has_its_code(b, name, code, make, touched):
     b.signed(app())
     b.install()
     b.confirm()
+
+
+def test_another_chip_is_seen_by_the_first_part(b):
+    b.signed(app(chip=9))
+    assert b.code() == "wrong-chip"
+    assert len(b.site.asked()) == 1
 
 
 def test_an_image_that_fills_the_slot_with_its_signature_fits(b):
@@ -326,14 +337,23 @@ def test_a_download_that_was_cut_begins_anew(b):
     b.confirm()
 
 
-def test_no_credentials_go_to_another_host(b):
-    b.v.root.joinpath("ota.json").write_bytes(
-        b.site.files(manifest_url="https://other.example/m", bearer="secret")["/ota.json"]
-    )
+@pytest.mark.parametrize("is_home", [True, False])
+def test_credentials_go_to_the_manifests_host_only(b, monkeypatch, is_home):
+    manifest_url = f"{b.site.server.url}/m" if is_home else "https://other.example/m"
+    files = b.site.files(manifest_url=manifest_url, bearer="secret")
+    b.v.root.joinpath("ota.json").write_bytes(files["/ota.json"])
+    sent = []
+    real = source.request
+
+    def noted(*args):
+        sent.append(real(*args))
+        return sent[-1]
+
+    monkeypatch.setattr(source, "request", noted)
     b.signed(app())
     b.install()
-    texts = [str(request) + repr(vars(request)) for request in b.site.server.requests]
-    assert texts and not any("secret" in text for text in texts)
+    assert len(sent) >= 3
+    assert {b"Bearer secret" in request for request in sent} == {is_home}
 
 
 def test_a_file_of_the_device_is_a_bare_image_too(b):

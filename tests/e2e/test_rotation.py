@@ -110,6 +110,7 @@ def test_thresholds_of_both_root_roles_count_different_keys(p):
     p.put(2, [ROOT, ROOT2], [NEW], [ROOT], root=both)
     p.release(20, [OLD], trust=2)
     assert p.code() == "signature"
+    assert p.accepted() is None
     p.put(2, [ROOT, ROOT2], [NEW], [ROOT, ROOT2], root=both)
     p.put(3, [ROOT], [NEWER], [ROOT2])
     p.release(20, [OLD], trust=3)
