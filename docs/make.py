@@ -1,4 +1,4 @@
-"""Makes docs/errors.md and docs/states.md from the tables that the code and the tests use.
+"""Makes docs/errors.md, states.md and threats.md from the tables that the code and the tests use.
 
 `python docs/make.py` writes them; tests/host/test_docs.py holds them to what this would write.
 """
@@ -23,6 +23,8 @@ ACTS = {
     "SlotError": ("the device", "its layout, flash, configuration or state"),
 }
 """Class -> who acts, and why."""
+
+ATTACK_TEST = "test_an_attack_has_its_code_and_the_next_honest_release_is_confirmed"
 
 
 def comments(source: str, pattern: str) -> dict[str, str]:
@@ -131,6 +133,45 @@ def states_page() -> str:
     return "\n".join(lines) + "\n"
 
 
+def threats_page() -> str:
+    """docs/threats.md."""
+    import attacks
+
+    lines = [
+        "# Threats, attack by attack",
+        "",
+        "Made by docs/make.py from the table in tests/e2e/attacks.py; do not edit.",
+        "",
+        "The attacker owns the web server, the names, the network and yesterday's releases; in some rows a",
+        "release key, or one root key of two. Each row without another test is a case of",
+        f"`{ATTACK_TEST}`",
+        "(tests/e2e/test_attacks.py), by its name: the device gives the code, no slot sees a flash operation, the",
+        "boot slot and the trust store stay, and the next honest release is installed and confirmed. Rows with",
+        "a star can be seen in the payload's content only: there the inactive slot is written, and holds no image",
+        "afterwards. Rows with *VM* run on the MicroPython VM too, with the same code.",
+        "",
+        "The mutant is the entry of tests/mutants.py that takes the countermeasure out: then the row is red.",
+    ]
+    by_threat: dict[str, list] = {}
+    for row in attacks.ATTACKS:
+        by_threat.setdefault(row.threat, []).append(row)
+    for threat, rows in by_threat.items():
+        lines += ["", f"## {threat[0].upper()}{threat[1:]}", ""]
+        lines += ["| attack | code | countermeasure | test | mutant |", "|---|---|---|---|---|"]
+        for row in rows:
+            code = row.code if row.code in (None, attacks.SAME) else f"`{row.code}`"
+            star = " *" if row.touches == attacks.NEXT_SLOT else ""
+            live = row.arrange or row.then
+            test = f"`{row.test.removeprefix('e2e/')}`" if row.test else ""
+            if live:
+                test = f"its name; the mutant: {test}" if test else "its name"
+            if attacks.runs_on_vm(row):
+                test += ", *VM*"
+            cells = [row.name + star, code or "none", row.counter, test, row.mutant]
+            lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
 def reliability_page() -> str:
     """docs/reliability.md with the figures of docs/reliability.json, which `ota cut --report` wrote."""
     page = (ROOT / "docs/reliability.md").read_text()
@@ -200,7 +241,12 @@ def _torn(facts: dict) -> list[str]:
     return lines
 
 
-PAGES = {"reliability.md": reliability_page, "errors.md": errors_page, "states.md": states_page}
+PAGES = {
+    "reliability.md": reliability_page,
+    "errors.md": errors_page,
+    "states.md": states_page,
+    "threats.md": threats_page,
+}
 
 
 def main() -> None:

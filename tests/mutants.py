@@ -3838,14 +3838,14 @@ MUTANTS = [
     Mutant(
         "check: a manifest that held something new is not sent again",
         "engine.py",
-        "        if not newer and release.trust <= trust.number:\n            self._tag = self._seen",
-        "        self._tag = self._seen",
+        "        if not newer and release.trust <= trust.number:\n            self._tag, self._expires = self._seen, release.expires",
+        "        self._tag, self._expires = self._seen, release.expires",
         "portable/test_checks.py::test_a_manifest_is_not_sent_again_only_where_it_held_nothing_new",
     ),
     Mutant(
         "check: every manifest is sent again",
         "engine.py",
-        "        if not newer and release.trust <= trust.number:\n            self._tag = self._seen",
+        "        if not newer and release.trust <= trust.number:\n            self._tag, self._expires = self._seen, release.expires",
         "        pass",
         "portable/test_checks.py::test_a_manifest_is_not_sent_again_only_where_it_held_nothing_new",
     ),
@@ -6292,15 +6292,15 @@ MUTANTS = [
     Mutant(
         "rotation: it is not stored",
         "rotation.py",
-        "        replace_file(port.path(path + CURRENT), envelope)\n",
+        "        replace_file(port.path(config.trust + CURRENT), envelope)\n",
         "",
         "e2e/test_rotation.py::test_a_device_walks_through_several_trust_stores",
     ),
     Mutant(
         "rotation: what was flashed is written over",
         "rotation.py",
-        "replace_file(port.path(path + CURRENT), envelope)",
-        "replace_file(port.path(path), envelope)",
+        "replace_file(port.path(config.trust + CURRENT), envelope)",
+        "replace_file(port.path(config.trust), envelope)",
         "e2e/test_rotation.py::test_a_device_walks_through_several_trust_stores",
     ),
     Mutant(
@@ -6320,8 +6320,8 @@ MUTANTS = [
     Mutant(
         "rotation: it is not verified",
         "rotation.py",
-        "trust = succeed(trust, envelope)",
-        "trust = read(envelope)",
+        "found = succeed(trust, envelope)",
+        "found = read(envelope)",
         "e2e/test_rotation.py::test_a_trust_store_is_signed_by_the_old_and_the_new_root_role",
     ),
     Mutant(
@@ -6383,22 +6383,22 @@ MUTANTS = [
     Mutant(
         "check: the epoch is not looked at",
         "engine.py",
-        "            release.epoch = trust.sequence_epoch\n",
-        "",
+        "release.base, release.epoch = url, trust.sequence_epoch",
+        "release.base = url",
         "e2e/test_rotation.py::test_a_release_far_ahead_by_a_stolen_key_is_forgotten_with_the_key",
     ),
     Mutant(
         "activation: sequences of an older epoch count",
         "activation.py",
-        "sequence if epoch >= release.epoch else 0",
+        "sequence if epoch == release.epoch else 0",
         "sequence",
         "e2e/test_rotation.py::test_a_release_far_ahead_by_a_stolen_key_is_forgotten_with_the_key",
     ),
     Mutant(
         "activation: sequences of this epoch do not count",
         "activation.py",
-        "sequence if epoch >= release.epoch else 0",
-        "sequence if epoch > release.epoch else 0",
+        "sequence if epoch == release.epoch else 0",
+        "sequence if epoch < release.epoch else 0",
         "e2e/test_rotation.py::test_sequences_stay_where_the_epoch_stays",
     ),
     Mutant(
@@ -6954,6 +6954,120 @@ MUTANTS = [
         " or journal.outcome == SELECTED:",
         ":",
         "portable/test_journal.py::test_an_outcome_of_a_later_library_reads_as_none",
+    ),
+    # Attacks: what tests/e2e/attacks.py names and nobody had yet
+    Mutant(
+        "p256: s over half of n is refused",
+        "p256.py",
+        "0 < s < _N):",
+        "0 < s <= _N >> 1):",
+        "e2e/test_attacks.py::test_an_attack_has_its_code_and_the_next_honest_release_is_confirmed"
+        "[malleability: ECDSA: n - s for s]",
+    ),
+    Mutant(
+        "p256: s of n and more",
+        "p256.py",
+        "0 < s < _N):",
+        "0 < s):",
+        "e2e/test_attacks.py::test_an_attack_has_its_code_and_the_next_honest_release_is_confirmed"
+        "[numbers out of range: ECDSA: s + n, which fits]",
+    ),
+    Mutant(
+        "p256: infinity has any x",
+        "p256.py",
+        "    if not total:\n        return False",
+        "    if not total:\n        return True",
+        "e2e/test_attacks.py::test_an_attack_has_its_code_and_the_next_honest_release_is_confirmed"
+        "[numbers out of range: ECDSA: Z = 0, the sum is infinity]",
+    ),
+    Mutant(
+        "p256: a signature of any length",
+        "p256.py",
+        "if len(signature) != 2 * _SIZE or len(digest) != _SIZE:",
+        "if len(digest) != _SIZE:",
+        "e2e/test_attacks.py::test_an_attack_has_its_code_and_the_next_honest_release_is_confirmed"
+        "[numbers out of range: ECDSA: 63 bytes, s without its zero]",
+    ),
+    Mutant(
+        "p256: coordinates of p and more",
+        "p256.py",
+        "return 0 <= x < _P and 0 <= y < _P and",
+        "return",
+        "e2e/test_attacks.py::test_an_attack_has_its_code_and_the_next_honest_release_is_confirmed"
+        "[numbers out of range: a key of coordinates over p]",
+    ),
+    Mutant(
+        "p256: an x of n and more is not looked for",
+        "p256.py",
+        "(r, r + _N) if r + _N < _P else (r,)",
+        "(r,)",
+        "portable/test_wycheproof_ecdsa.py::test_all_wycheproof_vectors_for_ecdsa_p256_sha256",
+    ),
+    Mutant(
+        "JSON: escaped codes are refused",
+        "strict.py",
+        'if buf[at : at + 1] != b"u":',
+        "if True:",
+        "e2e/test_attacks.py::test_an_attack_has_its_code_and_the_next_honest_release_is_confirmed"
+        "[malleability: escapes in the unsigned line]",
+    ),
+    Mutant(
+        "envelope: an unknown key is an error",
+        "jws.py",
+        "if key is None:\n            continue",
+        'if key is None:\n            raise error("signature", "unknown key")',
+        "e2e/test_attacks.py::test_an_attack_has_its_code_and_the_next_honest_release_is_confirmed"
+        "[malleability: a stranger's signature beside ours]",
+    ),
+    Mutant(
+        "bare: the trust store is not asked whether they are allowed",
+        "engine.py",
+        "if not trust.bare_images:",
+        "if False:",
+        "e2e/test_attacks.py::test_an_attack_has_its_code_and_the_next_honest_release_is_confirmed"
+        "[hostile bare images: where the trust store allows none]",
+    ),
+    Mutant(
+        "check: an expired manifest that did not change",
+        "engine.py",
+        "            elif 0 < self._expires < self._port.now():",
+        "            elif False:",
+        "e2e/test_attacks.py::test_an_attack_has_its_code_and_the_next_honest_release_is_confirmed[freeze: 304 for ever, until the manifest expired]",
+    ),
+    Mutant(
+        "state: an older epoch is new",
+        "activation.py",
+        "    if epoch > release.epoch:",
+        "    if False:",
+        "e2e/test_attacks.py::test_an_attack_has_its_code_and_the_next_honest_release_is_confirmed[replayed trust stores: a revoked key, where the accepted store is damaged]",
+    ),
+    Mutant(
+        "rotation: a store whose URLs cannot be used",
+        "access.py",
+        "        Url(text)\n",
+        "        pass\n",
+        "e2e/test_attacks.py::test_an_attack_has_its_code_and_the_next_honest_release_is_confirmed[paths and URLs that escape: trust store: manifest_urls of plain HTTP]",
+    ),
+    Mutant(
+        "rotation: a store whose TLS roots cannot be read",
+        "access.py",
+        "    if old.tls_roots or new.tls_roots:",
+        "    if False:",
+        "e2e/test_attacks.py::test_an_attack_has_its_code_and_the_next_honest_release_is_confirmed[paths and URLs that escape: trust store: a TLS root that is none]",
+    ),
+    Mutant(
+        "rotation: a store that names no URL",
+        "access.py",
+        "    manifest_urls(config, new)\n",
+        "",
+        "e2e/test_rotation.py::test_a_trust_store_that_leads_nowhere_is_not_accepted",
+    ),
+    Mutant(
+        "access: a URL that cannot be used hides the next",
+        "access.py",
+        "        except OtaError as e:\n            wrong = e",
+        "        except OtaError as e:\n            raise",
+        "e2e/test_rotation.py::test_a_flashed_trust_store_may_have_a_url_that_cannot_be_used",
     ),
 ]
 

@@ -6,7 +6,7 @@ Layer 6. The clock is set before certificates are judged; credentials go to the 
 from micropython import const
 
 from .config import Config
-from .errors import error
+from .errors import OtaError, error
 from .files import read_file
 from .http import Url
 from .patience import Patience
@@ -27,6 +27,28 @@ def manifest_urls(config: Config, trust: Trust) -> list:
 
 def _named(config: Config, trust: Trust) -> list:
     return [config.manifest_url] if config.manifest_url else trust.manifest_urls
+
+
+def first_url(config: Config, trust: Trust):
+    """The first of them that can be used. Raises SlotError `config`; SourceError `url` for none."""
+    for text in manifest_urls(config, trust):
+        try:
+            return url_of(text, config.manifest_url)
+        except OtaError as e:
+            wrong = e
+    raise wrong
+
+
+def check_store(port: Port, config: Config, old: Trust, new: Trust) -> None:
+    """Refuse a trust store with which a device could fetch nothing any more, not even the next one.
+
+    Raises SourceError `url`; SlotError `config`, `files`.
+    """
+    manifest_urls(config, new)
+    for text in new.manifest_urls:
+        Url(text)
+    if old.tls_roots or new.tls_roots:
+        make_network(port, config, new)
 
 
 def url_of(text: str, named: str):
@@ -68,8 +90,11 @@ def open_source(port: Port, config: Config, trust: Trust, base, network, patienc
     )
     source = Source(network, patience, agent, config.secret)
     for text in _named(config, trust):
-        if url_of(text, config.manifest_url).authority() == base.authority():
-            source.home = base.authority()
+        try:
+            if url_of(text, config.manifest_url).authority() == base.authority():
+                source.home = base.authority()
+        except OtaError:
+            pass  # another one may be of use
     return source
 
 

@@ -41,9 +41,11 @@ def permitted(port: Port, release) -> Situation:
 
 
 def is_new(port: Port, found: Situation, release: Manifest, floor: int = 0) -> bool:
-    """`is_newer`, for this device."""
+    """`is_newer`, for this device. A release of an older epoch than is known here is a `downgrade`."""
     epoch, sequence = _highest(port, found)
-    return is_newer(release, sequence if epoch >= release.epoch else 0, floor)
+    if epoch > release.epoch:
+        raise error("downgrade", "epoch %d, here is %d" % (release.epoch, epoch))
+    return is_newer(release, sequence if epoch == release.epoch else 0, floor)
 
 
 def _highest(port: Port, found: Situation) -> tuple:

@@ -25,6 +25,7 @@ class BareImage:
         size: bytes of content; the signature sector follows them.
         sha256: of the content.
         blocks: empty: parts cannot be judged, nor taken up after a reset.
+        base: its URL.
         sector: the signature sector, 4096 bytes.
         head: what was judged of the content, from byte 16.
     """
@@ -32,7 +33,8 @@ class BareImage:
     blocks = b""
     created = expires = 0
 
-    def __init__(self, size: int, head: bytes, sha256: bytes, sector: bytes) -> None:
+    def __init__(self, url, size: int, head: bytes, sha256: bytes, sector: bytes) -> None:
+        self.base = url
         self.size = size
         self.sha256 = sha256
         self.sector = sector
@@ -76,7 +78,7 @@ def examine(port: Port, source, url, role: Role, room: int):
     sector, _ = yield from _part(source, url, total - _SECTOR, total)
     yield
     digest = verify_sector(sector, role.keys, role.threshold)
-    found = BareImage(total - _SECTOR, head, digest, sector)
+    found = BareImage(url, total - _SECTOR, head, digest, sector)
     found.chip_id = chip_id
     version = secure_version(head)
     least = secure_version(port.running_image(0, DESCRIPTION))

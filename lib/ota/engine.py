@@ -9,7 +9,7 @@ import gc
 
 from micropython import const
 
-from .access import manifest_urls, open_source, url_of
+from .access import first_url, manifest_urls, open_source, url_of
 from .activation import activate, announce, is_new, next_slot, permitted
 from .config import FILE, Config, load_config
 from .errors import ImageError, OtaError, SignatureError, SourceError, error
@@ -51,8 +51,8 @@ class Engine:
         self._checked: "Trust | None" = None  # the trust store that the last check relied on
         self._found: "Manifest | None" = None
         self._tag = b""  # of the manifest that held nothing new
+        self._expires = 0  # it does then
         self._asked: "Url | None" = None  # for a manifest, last
-        self._base: "Url | None" = None  # where the last good one came from, or a bare image
         self._sources: list = []  # the open one
         self._writer: "SlotWriter | None" = None  # where bytes go just now
         self.reason = ""
@@ -85,6 +85,8 @@ class Engine:
                 self._judge(release, trust)
                 if not self.reason:
                     self._found = release
+            elif 0 < self._expires < self._port.now():
+                raise error("expired", "and the server has no other")
         finally:
             self._end(keep and self._found)
 
@@ -105,8 +107,8 @@ class Engine:
                 raise error("bare-image", "the trust store allows none")
             from .bare import examine
 
-            url = self._base = url_of(text, text)
-            yield from self._open(trust)
+            url = url_of(text, text)
+            yield from self._open(trust, url)
             source = self._sources[0]
             room = next_slot(Situation(self._port))[1].info()[3]
 
@@ -132,7 +134,7 @@ class Engine:
     def _tell(self, trust: Trust):
         from .report import deliver
 
-        yield from self._open(trust)
+        yield from self._open(trust, first_url(self._config, trust))
         yield from deliver(self._port, self._config, self._sources[0])
 
     def _download(self, release, split: bool):
@@ -192,7 +194,8 @@ class Engine:
             self._end()
 
     def _transfer(self, writer: SlotWriter, release, trust: Trust, split: bool):
-        yield from self._open(trust)
+        base = release.base or first_url(self._config, trust)
+        yield from self._open(trust, base)
         patience = self._patience
         source = self._sources[0]
         payload = release.plain()
@@ -204,7 +207,6 @@ class Engine:
         urls = payload.urls
         at = -1
         while writer.wanted():
-            base = self._base or self._manifest_url(manifest_urls(self._config, trust)[0])
             transfer.urls = [(base, url) for url in urls]
             try:
                 yield from patience.in_turn(transfer.run, len(urls), source.close)
@@ -217,6 +219,7 @@ class Engine:
                 if fresh.sha256 != release.sha256 or fresh.plain().urls == urls:
                     raise
                 urls = fresh.plain().urls
+                base = fresh.base or base
 
     def _find(self, trust: Trust, tag: bytes):
         # The trust store, a newer one where that is needed, and the manifest that its keys signed.
@@ -233,7 +236,6 @@ class Engine:
             if newest.number > trust.number:
                 trust = newest
                 self._close()  # it may have other TLS roots
-                self._base = None
                 release = yield from self._fetch_manifest(trust, b"")
             elif failure:
                 raise failure
@@ -243,7 +245,7 @@ class Engine:
         source = self._sources[0]
 
         def attempt(_):
-            return walk(self._port, self._config.trust, trust, source, self._asked)
+            return walk(self._port, self._config, trust, source, self._asked)
 
         return (yield from self._patience.in_turn(attempt, 1, source.close))
 
@@ -251,11 +253,11 @@ class Engine:
         # The signed manifest, None where it is still the one of this tag.
         urls = manifest_urls(self._config, trust)
         role = trust.release
-        yield from self._open(trust)
+        yield from self._open(trust, first_url(self._config, trust))
         source = self._sources[0]
 
         def attempt(number):
-            url = self._asked = self._manifest_url(urls[number])
+            url = self._asked = url_of(urls[number], self._config.manifest_url)
             source.home = url.authority()
             body = yield from source.get(url, 0, 0, tag)
             if body is None:
@@ -265,19 +267,17 @@ class Engine:
             payload = bytes(verify(envelope, MANIFEST, LIMIT, role.keys, role.threshold))
             del envelope  # memory for what is read out of it
             self._seen = body.head.tag
-            self._base = url
             release = parse(payload)
-            release.epoch = trust.sequence_epoch
+            release.base, release.epoch = url, trust.sequence_epoch
             return release
 
         return (yield from self._patience.in_turn(attempt, len(urls), source.close))
 
-    def _open(self, trust: Trust):
-        # The source, and patience for what is asked of it.
+    def _open(self, trust: Trust, base):
+        # The source of what lies there, and patience for what is asked of it.
         if self._sources:
             self._sources[0].renew(self._patience)
             return
-        base = self._base or self._manifest_url(manifest_urls(self._config, trust)[0])
         self._sources.append(
             (
                 yield from open_source(
@@ -344,10 +344,7 @@ class Engine:
             raise error("manifest-format", "created in the future: %d" % release.created)
         release.plain()
         if not newer and release.trust <= trust.number:
-            self._tag = self._seen  # need not be sent again
+            self._tag, self._expires = self._seen, release.expires  # need not be sent again
 
     def _trust(self) -> Trust:
         return stored(self._port, self._config.trust)
-
-    def _manifest_url(self, text: str):
-        return url_of(text, self._config.manifest_url)

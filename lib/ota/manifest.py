@@ -55,10 +55,12 @@ class Manifest:
         payloads: list of Payload, best first.
         library: list of manifest formats that the image's own library reads.
         trust: number of the newest trust store.
-        epoch: the trust store's `sequence_epoch`; not part of the manifest, whoever verified it says it.
+        epoch, base: the trust store's `sequence_epoch`, and the URL that this came from: not part of the
+            manifest, whoever fetched and verified it says so.
     """
 
     epoch = 0
+    base = None
 
     def __init__(self, fields: dict) -> None:
         self.product = text_field(fields, "product", 1, 64)

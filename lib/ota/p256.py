@@ -104,7 +104,7 @@ def _load():
     global _core
     if _core is None:
         try:
-            if gc.mem_free() < _ROOM:  # type: ignore[attr-defined]
+            if gc.mem_free() < _ROOM:
                 raise MemoryError
             from .p256_viper import WINDOW, has_x
 

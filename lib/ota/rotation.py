@@ -6,6 +6,8 @@ is replaced whole. Files and rules: docs/format.md section 4.
 
 from micropython import const
 
+from .access import check_store
+from .config import Config
 from .errors import OtaError, SourceError, error
 from .files import read_file, replace_file
 from .port import Port
@@ -42,19 +44,18 @@ def stored(port: Port, path: str) -> Trust:
     raise error("trust-store", "%s: %s" % (path, wrong))
 
 
-def walk(port: Port, path: str, trust: Trust, source, base):
+def walk(port: Port, config: Config, trust: Trust, source, base):
     """Generator: accept what follows the device's trust store, as far as there is more.
 
     Each is stored before it is used, so that a cut loses nothing; allocates one envelope (at most
     11 KiB) at a time.
 
     Args:
-        path: as of `stored`.
         trust: the device's.
         source: where it is fetched.
         base: URL of a file in the same folder, the manifest.
     Returns: the newest Trust.
-    Raises what `Source.get` and `succeed` raise; SlotError `file-system`, `files`.
+    Raises what `Source.get`, `succeed` and `check_store` raise; SlotError `file-system`, `files`.
     """
     for _ in range(_STEPS):
         try:
@@ -66,7 +67,9 @@ def walk(port: Port, path: str, trust: Trust, source, base):
             raise
         envelope = yield from body.read(_LIMIT)
         yield
-        trust = succeed(trust, envelope)
+        found = succeed(trust, envelope)
+        check_store(port, config, trust, found)
         port.check_file_system()
-        replace_file(port.path(path + CURRENT), envelope)
+        replace_file(port.path(config.trust + CURRENT), envelope)
+        trust = found
     return trust

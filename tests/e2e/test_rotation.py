@@ -19,6 +19,7 @@ from site_of import Site, updater
 from stores import MANIFEST, envelope, role
 
 from ota import rotation
+from ota.errors import OtaError
 from ota.health import status
 
 
@@ -190,6 +191,36 @@ def test_a_store_that_a_cable_brought_counts_where_its_number_is_higher(p):
     (p.v.root / FIRST).write_bytes(p.store(3, [ROOT], [NEWER], [ROOT]))
     p.release(30, [NEWER])
     assert p.install() == 30
+
+
+@pytest.mark.parametrize(
+    "fields", [{"manifest_urls": []}, {"manifest_urls": ["https://"]}, {"tls_roots": []}]
+)
+def test_a_trust_store_that_leads_nowhere_is_not_accepted(p, fields):
+    p.put(2, [ROOT], [NEW], [ROOT], **fields)
+    p.release(20, [NEW])
+    assert p.code() in ("config", "url")
+    assert p.accepted() is None
+    p.put(2, [ROOT], [NEW], [ROOT])
+    assert p.install() == 20
+
+
+def test_a_flashed_trust_store_may_have_a_url_that_cannot_be_used(p):
+    urls = ["http://localhost/m", *p.more["manifest_urls"]]
+    (p.v.root / FIRST).write_bytes(p.store(1, [ROOT], [OLD], [ROOT], manifest_urls=urls))
+    p.release(20, [OLD])
+    assert p.install() == 20
+
+
+def test_after_a_bare_image_that_failed_a_check_asks_the_manifests_server(p):
+    (p.v.root / FIRST).write_bytes(p.store(1, [ROOT], [OLD], [ROOT], bare_images=True))
+    p.release(20, [OLD])
+    u = updater(p.v)
+    for url in ("file:///nowhere.bin", "https://localhost:1/nowhere.bin"):
+        with pytest.raises(OtaError) as e:
+            u.install_image(url)
+        assert e.value.code == "unreachable"
+        assert u.check().sequence == 20
 
 
 def test_no_more_than_32_steps_in_one_check(p, monkeypatch):

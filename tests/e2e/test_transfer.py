@@ -11,8 +11,8 @@ import pytest
 from fakes import manifest_fields
 from site_of import Liar, Site, image_of, signed, updater
 
+from ota import access, wide
 from ota import journal as jr
-from ota import wide
 from ota.errors import OtaError, SlotError
 from ota.situation import Situation
 from ota_tools import resources

@@ -29,3 +29,15 @@ def test_every_code_is_raised_somewhere_in_the_library():
     source = "".join(p.read_text() for p in (DOCS.parent / "lib/ota").glob("*.py"))
     source = source.replace((DOCS.parent / "lib/ota/errors.py").read_text(), "")
     assert [code for code in CODES if f'"{code}"' not in source] == []
+
+
+def test_every_attack_has_its_row_under_its_threat():
+    import attacks
+
+    page = (DOCS / "threats.md").read_text()
+    for row in attacks.ATTACKS:
+        part = page.partition(f"## {row.threat[0].upper()}{row.threat[1:]}\n")[2].partition(
+            "\n## "
+        )[0]
+        assert f"| {row.name}" in part, row.name
+    assert {line.count("|") for line in page.splitlines() if line.startswith("|")} == {6}

@@ -28,7 +28,7 @@ ORDER = [
     ["chip", "port", "files", "config", "receipt", "memory"],
     ["http", "patience", "pins", "net", "source", "clock", "local"],
     ["situation", "trial", "recovery", "guard", "start"],
-    ["activation", "transfer", "report", "rotation", "bare", "access", "engine", "health"],
+    ["activation", "transfer", "report", "access", "rotation", "bare", "engine", "health"],
     ["updater", "aio"],
     ["__init__"],
 ]

@@ -1525,7 +1525,7 @@ class Kept(Depot):
     """A depot whose manifest comes over a connection."""
 
     def _fetch_manifest(self, trust, tag):
-        yield from self._open(trust)
+        yield from self._open(trust, Url("https://here/x.manifest"))
         body = yield from self._sources[0].get(Url("https://here/x.manifest"))
         yield from body.read(1 << 20)
         self._seen = b""

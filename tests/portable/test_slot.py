@@ -185,7 +185,9 @@ def run_append(slot, wrong=False):
     run(writer.prove())
     if wrong:
         read = slot.readblocks
-        slot.readblocks = lambda block, buf, offset=0: read(0 if block == 2 else block, buf, offset)
+        slot.readblocks = lambda block, buf, offset=0: read(
+            0 if block == 2 else block, buf, offset
+        )
     run(writer.append(b"\xa5" * SECTOR))
     writer.seal()
     return image
