@@ -262,7 +262,7 @@ def decode(record) -> "Journal | None":
     # A later library may know more of these; the rest is worth keeping.
     if journal.state > LEAVING:
         journal.state = NONE
-    if journal.outcome >= len(EVENTS) or journal.outcome == SELECTED:
+    if journal.outcome >= len(EVENTS):
         journal.outcome = 0
     for offset in range(0, len(ring), 24):
         digest, sequence = struct.unpack_from("<16sQ", ring, offset)

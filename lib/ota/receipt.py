@@ -51,7 +51,7 @@ def load_receipts(path: str) -> dict:
         if field(fields, "format", int) != _FORMAT:
             return {}
         slots = field(fields, "slots", dict).items()
-        return {int(slot): _receipt(entry) for slot, entry in slots if slot == str(abs(int(slot)))}
+        return {int(slot): _receipt(entry) for slot, entry in slots if slot == str(int(slot))}
     except (OtaError, Malformed, ValueError):
         return {}
 

@@ -18,6 +18,7 @@ sys.path[:0] = [str(ROOT / part) for part in ("lib", "tools", "tests/portable")]
 import ota_tools  # noqa: E402, F401, I001 - the stand-in for `micropython`
 import test_jws  # noqa: E402
 import test_trust  # noqa: E402
+import verdicts_searched  # noqa: E402
 from fakes import make_image, manifest_fields, read_data  # noqa: E402
 from test_rsa import PrivateKey  # noqa: E402
 
@@ -324,6 +325,7 @@ def manifest_cases() -> Cases:
     at = len(cases.inputs[base]) - 1
     for more in (
         *({"notes": "n" * 1024}, {"notes": "n" * 1025}, {"notes": "\u00e9\ue000\n"}, {"notes": 1}),
+        *({"trust": 2}, {"trust": None}, {"trust": True}, {"trust": "2"}),
         *({"expires": 1}, {"min_sequence": 5}, {"min_sequence": "5"}, {"rollout": 1}),
         {"x": [[[[1]]]]},
     ):
@@ -367,6 +369,13 @@ def trust_cases() -> Cases:
     ):
         cases.add(test_trust.signed({**small, **changes}))
     cases.add(test_trust.signed(small, typ=MANIFEST))
+    # A key for ES256 beside the one that signs; tests/fuzzing/trust.py has more, with stand-ins.
+    key = verdicts_searched.key_entry(verdicts_searched.EC_VALUES[0])
+    rest = {"sequence_epoch": 65535, "bare_images": True, "expires": 9}
+    for changes in ({}, {"x": key["y"]}, {"alg": "ES384"}):
+        release = {**one, "keys": [key["kid"]]}
+        both = [*small["keys"], {**key, **changes}]
+        cases.add(test_trust.signed({**small, **rest, "keys": both, "release": release}))
     return cases
 
 
@@ -470,11 +479,12 @@ def journal_cases() -> Cases:
     patches = [(at, bytes((value,))) for at in range(4) for value in (0, 1, 3, 4, 5, 6, 128, 255)]
     patches += [(at, bytes((value,))) for at in (72, 73, 74, 75) for value in (0, 1, 11, 12, 255)]
     patches += [(196, bytes((value,))) for value in (0, 2, 128, 255)]
+    patches += [(at, new) for at in (248, 250) for new in (b"\x01\x00", b"\xff\xff")]
     patches += [(252 + at, bytes((value,))) for at in (4, 5, 6) for value in (0, 12, 255)]
     patches += [(252, b"\xff" * 16), (492, b"\xff" * 16), (252, bytes(16))]
     patches += [(at, b"\xff" * 8) for at in (4, 8, 16, 92, 116, 140, 164)]
     patches += [(92, bytes(8)), (164, b"\x01"), (76, b"\x00" * 16)]
-    for at, room in ((172, 24), (197, 55)):
+    for at, room in ((172, 24), (197, 51)):
         # Text: full, with zeros inside, UTF-8 good and bad: CPython is exact, MicroPython lenient.
         for text in (
             *(b"x" * room, b"x" * (room - 1), b"", b"a\x00b", b"\x00a", "\u00e9\u20ac".encode()),
@@ -524,6 +534,7 @@ def receipt_cases() -> Cases:
         *({"version": ""}, {"version": "x" * 24}, {"version": "x" * 25}, {"version": "\u00e9"}),
         *({"sequence": 0}, {"sequence": None}, {"more": 1}, {"sha256": 1}),
         {"sha256": "\u00e9" * 64},
+        *({"epoch": 3}, {"epoch": None}, {"epoch": "3"}, {"created": 9, "epoch": 0}),
     ):
         cases.add(file({"0": {**receipt, **changes}}))
     for slots in ({}, [], None, {"0": 1}, {"0": None}, {"0": []}, {"0": {}}):
@@ -567,6 +578,18 @@ def config_cases() -> Cases:
         ):
             cases.add(dumps({**small, name: value}))
     cases.add(dumps({**small, "manifest_url": "x" * 1024}), dumps({**small, "product": "\u00e9"}))
+    for changes in (
+        *(
+            {"report_url": "https://a/r"},
+            {"report_url": "http://a/r"},
+            {"report_url": "https://\u00e9"},
+        ),
+        *({"tls_cert": "/c"}, {"tls_cert": "/c", "tls_key": "/k"}, {"tls_pins": ["ab" * 32] * 5}),
+        *({"basic": "u:p"}, {"bearer": "t"}, {"basic": "u:p", "bearer": "t"}, {"bearer": "\n"}),
+        *({"headers": {"X-A": "b"}}, {"headers": {"Host": "b"}}, {"headers": {"X A": "b"}}),
+        *({"headers": {"X": 1}}, {"headers": {"X": "\r\nY: z"}}, {"tls_unverified": "yes"}),
+    ):
+        cases.add(dumps({**small, **changes}))
     return cases
 
 
