@@ -599,7 +599,13 @@ def test_the_command_serves_a_serial_line_until_it_is_interrupted(folder, line):
         str(folder),
     ]
     command += ["--serial", line.name, "--baud", "921600"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
+    with subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        # Whoever started the tests in the background may have had it ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    ) as process:
         try:
             said = process.stdout.readline().decode()
             assert line.name in said and "921600 baud, without TLS" in said
