@@ -590,22 +590,23 @@ def test_a_rate_without_a_serial_line_is_refused(ota, folder):
     assert done.line() == "ota: --baud needs --serial"
 
 
+# Whoever started the tests in the background may have had SIGINT ignored.
+INTERRUPTIBLE = (
+    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler);"
+    " from ota_tools.cli import main; main()"
+)
+
+
 def test_the_command_serves_a_serial_line_until_it_is_interrupted(folder, line):
     command = [
         sys.executable,
         "-c",
-        "from ota_tools.cli import main; main()",
+        INTERRUPTIBLE,
         "serve",
         str(folder),
     ]
     command += ["--serial", line.name, "--baud", "921600"]
-    with subprocess.Popen(
-        command,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        # Whoever started the tests in the background may have had it ignored.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    ) as process:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
         try:
             said = process.stdout.readline().decode()
             assert line.name in said and "921600 baud, without TLS" in said
