@@ -249,7 +249,7 @@ def test_a_bad_bare_image_has_its_code(b, name, code, make, touched):
 def test_another_chip_is_seen_by_the_first_part(b):
     b.signed(app(chip=9))
     assert b.code() == "wrong-chip"
-    assert len(b.site.asked()) == 1
+    assert len(b.site.asked(1)) == 1
 
 
 def test_an_image_that_fills_the_slot_with_its_signature_fits(b):
