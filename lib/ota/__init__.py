@@ -17,6 +17,7 @@ _PUBLIC = (
     "aio AsyncUpdater",
     "local Wire",
     "health status",
+    "rotation trust_status",
     "memory history outcome forget",
     "errors OtaError SourceError ImageError SignatureError SlotError",
 )
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from .memory import forget as forget
     from .memory import history as history
     from .memory import outcome as outcome
+    from .rotation import trust_status as trust_status
     from .start import boot as boot
     from .trial import confirm as confirm
     from .trial import reset as reset

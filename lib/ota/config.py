@@ -13,7 +13,6 @@ from .files import read_file
 from .strict import Malformed, field, hex_decode, is_printable, list_field, loads, text_field
 
 FILE = "/ota.json"
-TRUST = "/ota_trust.json"
 
 UNVERIFIED = "anybody-may-answer-for-the-server"
 """What `tls_unverified` has to say to switch the verification of TLS off."""
@@ -54,7 +53,7 @@ class Config:
             self.report_url.startswith("https://") and is_printable(self.report_url)
         ):
             raise Malformed("report_url is no https URL")
-        self.trust = text_field(fields, "trust", 1, 64, TRUST)
+        self.trust = text_field(fields, "trust", 1, 64, "/ota_trust.json")
         self.tls_root = text_field(fields, "tls_root", 0, 64, "")
         self.tls_cert = text_field(fields, "tls_cert", 0, 64, "")
         self.tls_key = text_field(fields, "tls_key", 0, 64, "")

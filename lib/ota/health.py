@@ -3,7 +3,7 @@
 import binascii
 
 from .config import FILE as CONFIG
-from .config import TRUST, load_config
+from .config import load_config
 from .errors import OtaError
 from .journal import EVENTS
 from .otadata import describe
@@ -26,7 +26,6 @@ def status(port: "Port | None" = None) -> dict:
         refused: list of dicts with sha256 (its first 32 hex digits) and sequence;
         journal: it could be read; config: "" or what is wrong with /ota.json;
         verified: TLS is verified by that file;
-        trust: number of the trust store, 0 where none can be read; trust_expired: its date has passed;
         fault: what kept `ota.boot()` from its work.
 
     Raises SlotError `no-slots`, `no-otadata`, `flash`, `nvs`.
@@ -35,8 +34,7 @@ def status(port: "Port | None" = None) -> dict:
 
     port = port or Port()
     found = Situation(port)
-    wrong, verified, path = _config(port)
-    number, expired = _trust(port, path)
+    wrong, verified = _config(port)
     receipts = load_receipts(port.path(FILE))
     slots = []
     for index, part in enumerate(found.slots):
@@ -73,27 +71,13 @@ def status(port: "Port | None" = None) -> dict:
         "journal": found.remembered,
         "config": wrong,
         "verified": verified,
-        "trust": number,
-        "trust_expired": expired,
         "fault": fault,
     }
 
 
 def _config(port: Port) -> tuple:
-    # What is wrong with it, whether it lets TLS be verified, and where the trust store is.
+    # What is wrong with it, and whether it lets TLS be verified.
     try:
-        config = load_config(port.path(CONFIG))
-        return "", config.verified, config.trust
+        return "", load_config(port.path(CONFIG)).verified
     except OtaError as e:
-        return str(e), True, TRUST
-
-
-def _trust(port: Port, path: str) -> tuple:
-    # Number of the trust store, and whether its date has passed.
-    from .rotation import stored
-
-    try:
-        trust = stored(port, path)
-    except OtaError:
-        return 0, False
-    return trust.number, 0 < trust.expires < port.now()
+        return str(e), True

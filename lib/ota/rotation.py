@@ -7,7 +7,8 @@ is replaced whole. Files and rules: docs/format.md section 4.
 from micropython import const
 
 from .access import check_store
-from .config import Config
+from .config import FILE as CONFIG
+from .config import Config, load_config
 from .errors import OtaError, SourceError, error
 from .files import read_file, replace_file
 from .port import Port
@@ -42,6 +43,17 @@ def stored(port: Port, path: str) -> Trust:
         except OtaError as e:
             wrong = str(e)
     raise error("trust-store", "%s: %s" % (path, wrong))
+
+
+def trust_status(port: "Port | None" = None) -> dict:
+    """What the device trusts, for people. Apart from `status()`: it verifies a signature.
+
+    Returns: dict with number of the trust store, and expired: its date has passed, a warning only.
+    Raises SlotError `config`, `files`, `trust-store`.
+    """
+    port = port or Port()
+    trust = stored(port, load_config(port.path(CONFIG)).trust)
+    return {"number": trust.number, "expired": 0 < trust.expires < port.now()}
 
 
 def walk(port: Port, config: Config, trust: Trust, source, base):

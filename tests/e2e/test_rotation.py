@@ -21,6 +21,7 @@ from stores import MANIFEST, envelope, role
 from ota import rotation
 from ota.errors import OtaError
 from ota.health import status
+from ota.rotation import trust_status
 
 
 @pytest.fixture
@@ -37,7 +38,7 @@ def test_a_device_walks_through_several_trust_stores(p):
     assert p.install() == 20
     assert p.accepted()["number"] == 4
     assert (p.v.root / FIRST).read_bytes() == flashed
-    assert status(p.v.port())["trust"] == 4
+    assert trust_status(p.v.port())["number"] == 4
 
 
 def test_a_manifest_says_that_there_is_a_newer_trust_store(p):
@@ -271,8 +272,13 @@ def test_an_expired_trust_store_is_a_warning_only(p):
     p.put(2, [ROOT], [OLD], [ROOT], expires=1)
     p.release(20, [OLD], trust=2)
     assert p.install() == 20
-    found = status(p.v.port())
-    assert (found["trust"], found["trust_expired"]) == (2, True)
+    assert trust_status(p.v.port()) == {"number": 2, "expired": True}
+
+
+def test_a_start_that_prints_its_status_verifies_nothing(p, monkeypatch):
+    monkeypatch.setattr(rotation, "load", None)
+    monkeypatch.setattr("ota.jws.verify", None)
+    assert status(p.v.port())["config"] == ""
 
 
 def test_nothing_is_used_that_cannot_be_stored(p, monkeypatch):

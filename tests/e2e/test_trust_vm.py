@@ -32,7 +32,7 @@ try:
 except ota.OtaError as e:
     print("CODE", e.code)
 about = ota.status()
-print("STATUS", about["version"], about["trust"], about["highest"], about["trial"])
+print("STATUS", about["version"], ota.trust_status()["number"], about["highest"], about["trial"])
 """
 
 
