@@ -150,7 +150,9 @@ def threats_page() -> str:
         "a star can be seen in the payload's content only: there the inactive slot is written, and holds no image",
         "afterwards. Rows with *VM* run on the MicroPython VM too, with the same code.",
         "",
-        "The mutant is the entry of tests/mutants.py that takes the countermeasure out: then the row is red.",
+        "The mutant is the entry of tests/mutants.py that takes the countermeasure out. Then the row is red, or,",
+        "where another check still stops the attack, the test that stands beside it. Of rows that only name",
+        "another test the mutant is that of the countermeasure; its own red test may be another one.",
     ]
     by_threat: dict[str, list] = {}
     for row in attacks.ATTACKS:
