@@ -15,7 +15,6 @@ from site_of import Site, updater
 
 from ota import clock
 from ota.errors import CODES, OtaError
-from ota.port import Port
 from ota_tools import resources
 from ota_tools.board import image_maker, maker
 from ota_tools.board.runner import run
@@ -88,7 +87,6 @@ def test_an_attack_has_its_code_and_the_next_honest_release_is_confirmed(
     server, tmp_path, monkeypatch, row: Attack
 ):
     monkeypatch.setattr(clock, "_WAIT_MS", 300)
-    monkeypatch.setattr(Port, "_guessed", False)  # the clock is everybody's
     with publisher(server, f"{ATTACKS.index(row)}") as p:
         if row.arrange:
             row.arrange(p)
