@@ -1,7 +1,8 @@
 """Makes `import ota` work on the host: `ota_tools` installs the stand-in for `micropython`."""
 
-import ota_tools  # noqa: F401
 import pytest
+
+import ota_tools  # noqa: F401
 from ota.port import Port
 
 
