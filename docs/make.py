@@ -1,4 +1,4 @@
-"""Makes docs/errors.md, states.md and threats.md from the tables that the code and the tests use.
+"""Makes docs/api.md, errors.md, states.md and threats.md from what the code and the tests say.
 
 `python docs/make.py` writes them; tests/host/test_docs.py holds them to what this would write.
 """
@@ -10,8 +10,11 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 sys.path[:0] = [
-    str(ROOT / part) for part in ("lib", "tools", "tests/portable", "tests/host", "tests/e2e")
+    str(ROOT / part)
+    for part in ("docs", "lib", "tools", "tests/portable", "tests/host", "tests/e2e")
 ]
+
+import reference  # noqa: E402
 
 import ota_tools  # noqa: E402, F401 - the dialect
 from ota import errors, journal, otadata  # noqa: E402
@@ -50,7 +53,7 @@ def errors_page() -> str:
         for code, kind in errors.CODES.items():
             if kind.__name__ == name:
                 cause, _, what = told[code].partition(" | ")
-                lines.append(f"| `{code}` | {cause} | {what} |")
+                lines.append(f'| `{code}` | <a id="{code}"></a>{cause} | {what} |')
     return "\n".join([*lines, *_bad_input(), *_exit_codes()]) + "\n"
 
 
@@ -150,7 +153,7 @@ def threats_page() -> str:
         "a star can be seen in the payload's content only: there the inactive slot is written, and holds no image",
         "afterwards. Rows with *VM* run on the MicroPython VM too, with the same code.",
         "",
-        "The mutant is the entry of tests/mutants.py that takes the countermeasure out. Then the row is red, or,",
+        "The mutant is the entry in tests/mutants that takes the countermeasure out. Then the row is red, or,",
         "where another check still stops the attack, the test that stands beside it. Of rows that only name",
         "another test the mutant is that of the countermeasure; its own red test may be another one.",
     ]
@@ -244,6 +247,7 @@ def _torn(facts: dict) -> list[str]:
 
 
 PAGES = {
+    "api.md": reference.page,
     "reliability.md": reliability_page,
     "errors.md": errors_page,
     "states.md": states_page,

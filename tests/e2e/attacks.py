@@ -58,7 +58,7 @@ class Attack:
         name: the attack.
         code: that the device gives; None where it finds nothing to do; `SAME`.
         counter: what stops it.
-        mutant: the entry of tests/mutants.py with which this attack succeeds, or has another code.
+        mutant: the entry of tests/mutate.py with which this attack succeeds, or has another code.
         arrange: what the attacker, and everybody before, did.
         touches: flash that may be touched.
         then: what is done when the device is there; it may give what the device does instead of an

@@ -1,4 +1,4 @@
-"""Checks that no other test holds, found by tests/mutants.py: port, net, slot, situation, trial."""
+"""Checks that no other test holds, found by tests/mutate.py: port, net, slot, situation, trial."""
 
 from fakes import (
     Clock,

@@ -1,0 +1,130 @@
+"""Checks of lib/ota/situation.py that are taken out one at a time, for tests/mutate.py."""
+
+MUTANTS = [
+    (
+        "situation: RUNNING is not compared with BOOT",
+        "action(self.state, self.selected == self.running)",
+        "action(self.state, True)",
+        "host/test_trial.py::test_an_old_breakage_is_dropped[4294967295]",
+    ),
+    (
+        "situation: a torn record is never a trial",
+        "if self.action in (TORN, REPAIR):",
+        "if self.action == REPAIR:",
+        "host/test_trial.py::test_a_torn_record_is_a_trial_where_the_journal_knows_the_image",
+    ),
+    (
+        "situation: a torn record is a trial of any slot",
+        "return journal.slot == self.running and journal.state != NONE",
+        "return journal.state != NONE",
+        "portable/test_checks.py::test_a_torn_record_is_no_trial_where_the_journal_is_about_the_other_slot",
+    ),
+    (
+        "situation: a torn record is always a trial",
+        "return journal.slot == self.running and journal.state != NONE",
+        "return True",
+        "host/test_trial.py::test_a_torn_record_is_normal_where_the_journal_knows_nothing",
+    ),
+    (
+        "situation: a trial without rollback is none",
+        "return self.action in (ON_TRIAL, SOFT_TRIAL)",
+        "return self.action == ON_TRIAL",
+        "host/test_trial.py::test_without_a_rollback_bootloader_the_library_watches",
+    ),
+    (
+        "situation: a broken record is a way back",
+        "        if is_valid(other):\n            return slot_of(other, len(self.slots)) != self.selected",
+        "        if True:\n            return slot_of(other, len(self.slots)) != self.selected",
+        "portable/test_checks.py::test_without_rollback_a_trial_goes_on_where_nothing_is_left",
+    ),
+    (
+        "situation: a record of the same slot is a way back",
+        "return slot_of(other, len(self.slots)) != self.selected",
+        "return True",
+        "portable/test_checks.py::test_the_way_back_is_a_valid_record_of_the_other_slot",
+    ),
+    (
+        "situation: an aborted trial is not seen",
+        "if state_of(entry) == ABORTED and",
+        "if False and",
+        "host/test_trial.py::test_an_image_that_dies_before_boot_py_counts_as_tried",
+    ),
+    (
+        "situation: another slot's aborted trial counts",
+        "if state_of(entry) == ABORTED and slot_of(entry, len(self.slots)) == slot:",
+        "if state_of(entry) == ABORTED:",
+        "portable/test_checks.py::test_an_aborted_record_is_about_its_own_slot",
+    ),
+    (
+        "boot: an unconfirmed image without record is blessed",
+        "if self.action in (TORN, REPAIR):",
+        "if self.action == TORN:",
+        "host/test_trial.py::test_an_unconfirmed_image_without_any_record_is_not_blessed",
+    ),
+    (
+        "situation: the running image is taken to stay",
+        "return slot_of(other, len(self.slots)) == self.running",
+        "return True",
+        "portable/test_checks.py::test_before_the_last_way_to_the_running_image_is_dropped_there_is_another",
+    ),
+    (
+        "situation: a factory image is no way back",
+        "return self.has_factory",
+        "return False",
+        "host/test_trial.py::test_without_rollback_a_failed_self_test_goes_back_to_the_factory_image",
+    ),
+    (
+        "situation: there is always a factory image",
+        "return self.has_factory",
+        "return True",
+        "portable/test_checks.py::test_the_way_back_is_a_valid_record_of_the_other_slot",
+    ),
+    (
+        "situation: a record that decides nothing is a way back",
+        "        if self.index < 0:\n            return False\n",
+        "",
+        "portable/test_checks.py::test_without_a_record_there_is_no_way_back",
+    ),
+    (
+        "situation: an unconfirmed image is confirmed elsewhere",
+        "if not is_valid(other) or state_of(other) != VALID:",
+        "if not is_valid(other):",
+        "host/test_trial.py::test_rollback_is_refused_where_no_record_says_that_the_other_slot_was_confirmed",
+    ),
+    (
+        "situation: a record that was dropped is confirmed elsewhere",
+        "if not is_valid(other) or state_of(other) != VALID:",
+        "if state_of(other) != VALID:",
+        "portable/test_checks.py::test_a_slot_is_confirmed_elsewhere_by_a_valid_record_only",
+    ),
+    (
+        "situation: the running slot is confirmed elsewhere",
+        "if self.index < 0 or not self.can_return():",
+        "if self.index < 0:",
+        "portable/test_checks.py::test_a_slot_is_confirmed_elsewhere_by_a_valid_record_only",
+    ),
+    (
+        "situation: a spare record is one of any slot",
+        "if index != self.index and is_valid(entry) and slot_of(entry, len(self.slots)) == slot:",
+        "if index != self.index and is_valid(entry):",
+        "portable/test_checks.py::test_a_spare_record_is_a_valid_one_of_that_slot_that_does_not_decide",
+    ),
+    (
+        "situation: the record that decides is spare",
+        "if index != self.index and is_valid(entry)",
+        "if is_valid(entry)",
+        "portable/test_checks.py::test_a_spare_record_is_a_valid_one_of_that_slot_that_does_not_decide",
+    ),
+    (
+        "situation: a broken record is spare",
+        "if index != self.index and is_valid(entry) and",
+        "if index != self.index and",
+        "portable/test_checks.py::test_a_spare_record_is_a_valid_one_of_that_slot_that_does_not_decide",
+    ),
+    (
+        "cut: BOOT and RUNNING are not compared",
+        "self.action = action(self.state, self.selected == self.running)",
+        "self.action = action(self.state, True)",
+        "host/test_cut.py::test_no_cut_breaks_what_no_cut_may_break[broken]",
+    ),
+]

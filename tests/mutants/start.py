@@ -1,0 +1,148 @@
+"""Checks of lib/ota/start.py that are taken out one at a time, for tests/mutate.py."""
+
+MUTANTS = [
+    (
+        "start: records that are not valid are obeyed",
+        "if index < 0 or state_of",
+        "if state_of",
+        "host/test_trial.py::test_records_that_are_not_valid_are_not_ordinary",
+    ),
+    (
+        "start: a trial is an ordinary start",
+        " or state_of(entries[index]) != VALID:",
+        ":",
+        "host/test_trial.py::test_a_trial_is_not_ordinary_even_without_a_journal",
+    ),
+    (
+        "start: another image than the running one is confirmed",
+        "if slot_of(entries[index], len(chip.find_slots())) != chip.running():",
+        "if False:",
+        "host/test_trial.py::test_a_confirmed_image_beside_the_running_one_is_not_ordinary",
+    ),
+    (
+        "start: the journal is not asked",
+        "or record[_STATE] < _ACTIVATED",
+        "or True",
+        "host/test_trial.py::test_a_journal_in_the_middle_of_something_is_not_ordinary",
+    ),
+    (
+        "start: a download that was cut is taken up at every start",
+        "or record[_STATE] < _ACTIVATED",
+        "or record[_STATE] < 1",
+        "host/test_trial.py::test_a_journal_in_the_middle_of_something_is_not_ordinary",
+    ),
+    (
+        "start: what cannot be read is an ordinary start",
+        "except Exception:\n        settled = False",
+        "except Exception:\n        settled = True",
+        "host/test_trial.py::test_boot_keeps_whatever_goes_wrong_for_status",
+    ),
+    (
+        "start: its code stays in memory",
+        'if "ota.start" in sys.modules and "ota.port" not in sys.modules:',
+        "if False:",
+        "host/test_trial.py::test_the_code_of_an_ordinary_start_leaves_the_memory",
+    ),
+    (
+        "start: its code goes although somebody uses the library",
+        'if "ota.start" in sys.modules and "ota.port" not in sys.modules:',
+        "if True:",
+        "host/test_trial.py::test_the_code_of_an_ordinary_start_leaves_the_memory",
+    ),
+    (
+        "start: a panic is no crash",
+        "if cause not in (HARD, WATCHDOG):",
+        "if cause not in (WATCHDOG,):",
+        "host/test_trial.py::test_the_eighth_crash_falls_back_to_the_other_image[2]",
+    ),
+    (
+        "start: a watchdog reset is no crash",
+        "if cause not in (HARD, WATCHDOG):",
+        "if cause not in (HARD,):",
+        "host/test_trial.py::test_the_eighth_crash_falls_back_to_the_other_image[3]",
+    ),
+    (
+        "start: every start is a crash",
+        "if cause not in (HARD, WATCHDOG):",
+        "if False:",
+        "host/test_trial.py::test_an_ordinary_start_is_no_crash_and_writes_nothing[5]",
+    ),
+    (
+        "start: a power-on leaves the count",
+        'if cause != POWER_ON or not chip.nvs_read("crashes", count) or not any(count):',
+        "if True:",
+        "host/test_trial.py::test_a_power_on_starts_the_count_of_crashes_anew",
+    ),
+    (
+        "start: a soft reset or a wake is a crash",
+        "if cause != POWER_ON or not",
+        "if not",
+        "host/test_trial.py::test_ordinary_starts_between_the_crashes_are_not_counted",
+    ),
+    (
+        "start: a power-on writes although nothing was counted",
+        ' or not chip.nvs_read("crashes", count) or not any(count):',
+        ":",
+        "host/test_trial.py::test_an_ordinary_start_is_no_crash_and_writes_nothing[1]",
+    ),
+    (
+        "start: every power-on behind a crash writes",
+        " or not any(count):",
+        ":",
+        "host/test_trial.py::test_a_power_on_starts_the_count_of_crashes_anew_once",
+    ),
+    (
+        "start: the fall-back cannot be switched off",
+        "looping = settled and crashes > 0 and",
+        "looping = settled and",
+        "host/test_trial.py::test_no_crashes_at_all_switches_the_fall_back_off",
+    ),
+    (
+        "start: a trial is a crash loop",
+        "looping = settled and crashes > 0 and",
+        "looping = crashes > 0 and",
+        "host/test_trial.py::test_a_trial_is_no_crash_loop[no rollback]",
+    ),
+    (
+        "start: a crash loop goes on",
+        "        if settled and not looping:\n",
+        "        if settled:\n",
+        "host/test_trial.py::test_the_eighth_crash_falls_back_to_the_other_image[2]",
+    ),
+    (
+        "start: a crash loop is not told apart",
+        '(crashes, within_s) if looping else "")',
+        '(crashes, within_s) if False else "")',
+        "host/test_trial.py::test_the_eighth_crash_falls_back_to_the_other_image[2]",
+    ),
+    (
+        "start: a count that cannot be written stops it",
+        "    except Exception as e:\n        print",
+        "    except ZeroDivisionError as e:\n        print",
+        "host/test_trial.py::test_boot_survives_a_count_that_cannot_be_written_or_read",
+    ),
+    (
+        "start: a broken journal is taken up at every start",
+        'return record[-_CRC:] != crc.to_bytes(_CRC, "little")',
+        "return False",
+        "host/test_trial.py::test_a_journal_that_cannot_be_read_is_in_the_middle_of_nothing",
+    ),
+    (
+        "start: every journal is a broken one",
+        'return record[-_CRC:] != crc.to_bytes(_CRC, "little")',
+        "return True",
+        "host/test_trial.py::test_a_journal_in_the_middle_of_something_is_not_ordinary",
+    ),
+    (
+        "start: the code that counts stays in memory",
+        '("start", "guard", "chip", "otadata")',
+        '("start", "chip", "otadata")',
+        "host/test_trial.py::test_the_code_of_an_ordinary_start_leaves_the_memory",
+    ),
+    (
+        "start: the package keeps the code",
+        "delattr(package, name)",
+        "pass",
+        "host/test_trial.py::test_the_code_of_an_ordinary_start_leaves_the_memory",
+    ),
+]
