@@ -8,6 +8,7 @@ from pathlib import Path
 
 import rich_click as click
 from click.core import ParameterSource
+from rich_click.utils import CommandGroupDict
 
 from ota import trust as device_trust
 from ota_tools import certificates, firmware
@@ -30,14 +31,13 @@ from ota_tools.terminal import (
     show,
 )
 
-click.rich_click.COMMAND_GROUPS = {
-    "ota": [
-        {"name": "Make", "commands": ["keygen", "trust", "release", "inspect"]},
-        {"name": "Publish", "commands": ["serve"]},
-        {"name": "Try", "commands": ["demo", "board"]},
-        {"name": "Prove", "commands": ["bench", "cut"]},
-    ]
-}
+GROUPS: list[CommandGroupDict] = [
+    {"name": "Make", "commands": ["keygen", "trust", "release", "inspect"]},
+    {"name": "Publish", "commands": ["serve"]},
+    {"name": "Try", "commands": ["demo", "board"]},
+    {"name": "Prove", "commands": ["bench", "cut"]},
+]
+"""What `ota --help` shows. The command's own: esptool sets the groups of the whole process."""
 
 
 def main() -> None:
@@ -64,6 +64,7 @@ def main() -> None:
 
 
 @click.group()
+@click.rich_config(help_config=click.RichHelpConfiguration(command_groups={"ota": GROUPS}))
 @click.version_option(package_name="esp32-ota")
 def cli() -> None:
     """Signed firmware updates for ESP32 boards that run MicroPython.
@@ -112,7 +113,14 @@ cli.add_command(trust_group)
 )
 @click.option("--notes", default="", help="Shown to the application.")
 @click.option("--partitions", type=PATH, help="The devices' partitions.csv. Default: 4 MB.")
-@click.option("-o", "--output", type=PATH, default=Path("published"), show_default=True)
+@click.option(
+    "-o",
+    "--output",
+    type=PATH,
+    default=Path("published"),
+    show_default=True,
+    help="Folder for manifest and payload.",
+)
 @as_json_option
 def release(
     image: Path,
@@ -206,7 +214,13 @@ def inspect(file: Path, trust: Path | None, as_json: bool) -> None:
     multiple=True,
     help="Name or address of this machine, for its certificate; repeat. Default: localhost.",
 )
-@click.option("--port", type=click.IntRange(0, 65535), default=8443, show_default=True)
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=8443,
+    show_default=True,
+    help="0: any that is free.",
+)
 @click.option("--tls", type=PATH, default=Path("tls"), show_default=True, help="Own CA and keys.")
 @click.option("--reports", type=PATH, help="Append devices' reports to this file.")
 @click.option("--serial", help="Serve over this serial port instead, without TLS.")

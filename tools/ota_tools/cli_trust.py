@@ -119,7 +119,14 @@ def trust() -> None:
 )
 @_terms
 @signer_options("Root key")
-@click.option("-o", "--output", type=PATH, default=Path("ota_trust.json"), show_default=True)
+@click.option(
+    "-o",
+    "--output",
+    type=PATH,
+    default=Path("ota_trust.json"),
+    show_default=True,
+    help="The file to make.",
+)
 @as_json_option
 def init(
     roots: tuple[Path, ...],
