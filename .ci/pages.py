@@ -11,7 +11,7 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
-FROM_ROOT = {"README.md": "readme-of-the-repository.md", "CHANGELOG.md": "changes.md"}
+FROM_ROOT = {"README.md": "start.md", "CHANGELOG.md": "changes.md"}
 """File of the repository -> page of the site."""
 
 _TOKEN = re.compile(
@@ -57,9 +57,13 @@ def on_config(config: MkDocsConfig) -> None:
 
 def on_files(files: Files, config: MkDocsConfig) -> None:
     """README.md and CHANGELOG.md become pages, too."""
-    root = posixpath.dirname(config.docs_dir)
     for name, page in FROM_ROOT.items():
-        files.append(File.generated(config, page, abs_src_path=posixpath.join(root, name)))
+        path = posixpath.join(_root(config), name)
+        files.append(File.generated(config, page, abs_src_path=path))
+
+
+def _root(config: MkDocsConfig) -> str:
+    return posixpath.dirname(config.docs_dir)
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
@@ -76,6 +80,8 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
         if files.get_file_from_path(target):
             way = posixpath.relpath(target, posixpath.dirname(page.file.src_uri) or ".")
             return f"{found['image']}[{found['text']}]({way}{fragment and '#'}{fragment})"
+        if not posixpath.exists(posixpath.join(_root(config), there)):
+            return found[0]  # mkdocs says so
         return found["text"] if there in found["text"] else f"{found['text']} (`{there}`)"
 
     return _TOKEN.sub(link, markdown)

@@ -1,11 +1,17 @@
 """Pages that are made from tables say what the tables say now."""
 
 import importlib.util
+import re
+import types
 from pathlib import Path
 
 import pytest
+from virtual import STOCK_TABLE, Virtual
 
-from ota.errors import CODES
+import ota
+from ota import doctor, history, status
+from ota.errors import CODES, SourceError
+from ota.updater import Updater
 
 DOCS = Path(__file__).parents[2] / "docs"
 SPEC = importlib.util.spec_from_file_location("make", DOCS / "make.py")
@@ -41,3 +47,134 @@ def test_every_attack_has_its_row_under_its_threat():
         )[0]
         assert f"| {row.name}" in part, row.name
     assert {line.count("|") for line in page.splitlines() if line.startswith("|")} == {6}
+
+
+# The reference
+
+
+def test_every_public_name_and_method_is_in_the_reference():
+    page = (DOCS / "api.md").read_text()
+    for name in (name for row in ota._PUBLIC for name in row.split()[1:]):
+        assert f"\n## `{name}`\n" in page
+    for method in ("from_config", "check", "update", "download", "activate", "report"):
+        assert f"\n### `Updater.{method}`\n" in page
+        assert f"\n### `AsyncUpdater.{method}`\n" in page
+
+
+def test_every_code_that_a_docstring_names_is_of_the_class_that_it_names():
+    named = re.findall(r"\[`(\w+Error)`\]\(#\w+\)((?:,? \[`[a-z-]+`\])+)", _without_goals())
+    assert len(named) > 10
+    for kind, codes in named:
+        for code in re.findall(r"[a-z-]{2,}", codes):
+            assert CODES[code].__name__ == kind, f"{kind} {code}"
+
+
+def _without_goals():
+    return re.sub(r"\]\(errors\.md#[a-z-]+\)", "]", (DOCS / "api.md").read_text())
+
+
+def test_a_docstring_becomes_lists():
+    def of(a, b=""):
+        """Does it. And more.
+
+        Args:
+            a, b: the first,
+                and the second.
+        Returns: dict with
+            c: one;
+            d: two.
+        Raises SlotError `busy`, `nvs` where it is worn; `files`. Then goes on.
+        """
+
+    lines = make.reference._text(of)
+    assert lines[0] == "Does it. And more."
+    assert lines[2:6] == ["Arguments:", "", "- `a`, `b`: the first, and the second.", ""]
+    assert lines[6:10] == ["Returns: dict with", "", "- c: one;", "- d: two."]
+    assert [line[:44] for line in lines[13:]] == [
+        "- [`SlotError`](#sloterror) [`busy`](errors.",
+        "- [`SlotError`](#sloterror) [`files`](errors",
+    ]
+    assert make.reference._call("of", of) == '`of(a, b="")`'
+    assert make.reference._call("x", Updater.check, Updater) == "`x() -> Manifest | None`"
+
+
+# The glossary
+
+
+def test_the_glossary_is_sorted_and_each_of_its_terms_is_used():
+    text = (DOCS / "glossary.md").read_text()
+    terms = re.findall(r'(?m)^- <a id="([a-z-]+)"></a>\*\*([^*]+)\*\*: ', text)
+    assert len(terms) == text.count("\n- ") > 30
+    assert [name for _, name in terms] == sorted({name for _, name in terms})
+    assert [name for name, term in terms if name != term.replace(" ", "-")] == []
+    others = [path.read_text() for path in DOCS.glob("*.md") if path.name != "glossary.md"]
+    used = " ".join(" ".join(others).lower().replace("_", " ").split())
+    assert [term for _, term in terms if not re.search(rf"\b{term}", used)] == []
+
+
+# The code of the task pages
+
+ROOT = DOCS.parent
+TRIED = [ROOT / "boot.py", ROOT / "main.py", *(ROOT / "examples").glob("*.py")]
+"""What other tests run: tests/e2e/test_examples.py, the demo."""
+
+PAGES = ["self-test", "deep-sleep", "asyncio", "recover", "freeze", "move"]
+RUN_HERE = {"recover": [0], "freeze": [0], "self-test": [3]}
+"""Page -> its blocks that stand in no file, and which a test below runs."""
+
+
+def blocks(page):
+    return re.findall(r"(?ms)^```python\n(.*?)^```", (DOCS / f"{page}.md").read_text())
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_code_of_a_task_page_stands_in_a_file_that_is_tried(page):
+    sources = [path.read_text() for path in TRIED]
+    for number, block in enumerate(blocks(page)):
+        if number not in RUN_HERE.get(page, []):
+            assert any(block in source for source in sources), f"copy it again:\n{block}"
+
+
+@pytest.mark.parametrize("name", ["deep_sleep_node", "asyncio_app"])
+def test_a_page_that_shows_an_example_shows_all_of_it(name):
+    shown = "".join(path.read_text() for path in DOCS.glob("*.md"))
+    assert f"```python\n{(ROOT / 'examples' / name).with_suffix('.py').read_text()}```" in shown
+
+
+def test_the_look_at_a_device_works_as_it_stands(tmp_path, monkeypatch, capsys):
+    v = Virtual(tmp_path, STOCK_TABLE)
+    v.power_on()
+    port = v.port()
+    monkeypatch.setattr(ota, "doctor", lambda: doctor(False, port), raising=False)
+    monkeypatch.setattr(ota, "status", lambda: status(port), raising=False)
+    monkeypatch.setattr(ota, "history", lambda: history(port), raising=False)
+    exec(blocks("recover")[0], {})
+    said = capsys.readouterr().out
+    assert re.search(r"(?m)^X  config config: ", said) and "'running': 0" in said
+
+
+def test_a_check_that_blames_the_network_raises_what_self_test_takes_for_it():
+    station = types.SimpleNamespace(isconnected=lambda: False)
+    names = {"ota": ota, "station": station}
+    exec(blocks("self-test")[3], names)
+    with pytest.raises(SourceError):
+        names["network"]()
+    station.isconnected = lambda: True
+    assert names["network"]() is True
+
+
+def test_the_manifest_of_the_page_freezes_the_whole_library():
+    there = []
+
+    def include(name):
+        if name.startswith("ota/"):
+            exec((ROOT / name.removeprefix("ota/")).read_text(), words)
+
+    words = {
+        "include": include,
+        "metadata": lambda **_: None,
+        "module": there.append,
+        "package": lambda name, base_path: there.append(f"{base_path}/{name}"),
+    }
+    exec(blocks("freeze")[0], words)
+    assert there == ["lib/ota", "app.py"]
