@@ -24,7 +24,6 @@ def connect():
         if station.isconnected():
             break
         time.sleep(0.1)
-    return station
 
 
 def show(done, total):
@@ -54,7 +53,7 @@ def update():
     ota.reset()
 
 
-station = connect()
-ota.self_test([("network", station.isconnected), ("server", server), ("app", app.ready)])
+connect()
+ota.self_test([("server", server), ("app", app.ready)])
 update()
 app.run()
