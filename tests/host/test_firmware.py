@@ -10,7 +10,7 @@ import pytest
 from esptool.targets import CHIP_DEFS
 
 from ota_tools.failures import Refused
-from ota_tools.firmware import CHIPS, app_image, chip_name
+from ota_tools.firmware import CHIPS, app_image, bootloader_image, chip_name, parse
 from ota_tools.partitions import Partition, Table, parse_csv, to_binary
 
 ROOT = Path(__file__).parents[2]
@@ -178,7 +178,7 @@ def test_truncated_merged_file_is_refused(tmp_path, size, fact):
 def test_merged_file_with_a_damaged_table_is_refused(tmp_path):
     merged = bytearray(merge(tmp_path, "esp32", "--target-offset", "0x1000"))
     merged[0x7000 + 40] ^= 1
-    assert "before its partition table" in refusal(bytes(merged))
+    assert "damaged: partition table: MD5" in refusal(bytes(merged))
 
 
 def test_bootloader_is_refused_by_name():
@@ -212,3 +212,102 @@ def test_truncated_image_is_refused(size):
 def test_damaged_image_is_refused(offset, fact):
     bad = APP[:offset] + bytes([APP[offset] ^ 0x40]) + APP[offset + 1 :]
     assert fact in refusal(bad)
+
+
+# The parts of a firmware
+
+
+def test_parts_of_a_merged_firmware(tmp_path):
+    for chip in ("esp32", "esp32s3", "esp32p4"):
+        for options in ((), ("--target-offset", hex(CHIPS[chip].bootloader_offset))):
+            parts = parse(merge(tmp_path, chip, *options))
+            assert parts.chip == chip and parts.table == TABLE
+            assert parts.app == image(chip)
+            assert parts.bootloader == image(chip, BOOTLOADER_DESCRIPTOR, (512, 400))
+
+
+def test_an_app_image_has_no_other_parts():
+    assert parse(APP + b"\xff" * 100) == ("esp32", APP, b"", None)
+
+
+def parts_refused(data):
+    with pytest.raises(Refused) as caught:
+        parse(data)
+    return str(caught.value)
+
+
+def test_each_damaged_part_is_named(tmp_path):
+    merged = merge(tmp_path, "esp32", "--target-offset", "0x1000")
+    for at, fact in (
+        (300, "the bootloader is truncated or damaged: image-format: checksum"),
+        (0x7000 + 40, "truncated or damaged: partition table: MD5"),
+        (
+            0xF000 + 300,
+            "ota_0 in the merged firmware is truncated or damaged: image-format: checksum",
+        ),
+        (0, "no bootloader: starts with"),
+    ):
+        damaged = bytearray(merged)
+        damaged[at] ^= 0x40
+        assert fact in parts_refused(bytes(damaged))
+
+
+def test_a_merged_file_without_a_table_is_named(tmp_path):
+    merged = bytearray(merge(tmp_path, "esp32", "--target-offset", "0x1000"))
+    merged[0x7000:0x8000] = b"\xff" * 4096
+    assert "a merged firmware without a partition table at 0x8000" in parts_refused(bytes(merged))
+
+
+def test_a_bootloader_of_another_chip_is_refused(tmp_path):
+    merged = bytearray(merge(tmp_path, "esp32", "--target-offset", "0x1000"))
+    other = image("esp32s2", BOOTLOADER_DESCRIPTOR, (512, 400))
+    merged[: len(other)] = other
+    assert "a bootloader for esp32s2, the application is for esp32" in parts_refused(bytes(merged))
+
+
+def test_an_application_in_the_place_of_the_bootloader_is_refused(tmp_path):
+    merged = bytearray(b"\xff" * 0x1000 + merge(tmp_path, "esp32", "--target-offset", "0x1000"))
+    merged[0x1000 : 0x1000 + len(APP)] = APP
+    assert "an application in the place of the bootloader" in parts_refused(bytes(merged))
+
+
+def test_a_signed_bootloader_is_refused(tmp_path):
+    merged = bytearray(merge(tmp_path, "esp32", "--target-offset", "0x1000"))
+    merged[0x1000:0x1002] = b"\xe7\x02"
+    assert "a signature of Secure Boot" in parts_refused(bytes(merged))
+
+
+def test_firmware_of_an_unknown_chip_is_refused():
+    unknown = bytearray(image(digest=False))
+    unknown[12] = 77
+    assert "an image for chip id 77; known are esp32, " in parts_refused(bytes(unknown))
+
+
+def test_a_merged_file_that_lost_its_bootloader_is_refused(tmp_path):
+    merged = merge(tmp_path, "esp32s3")
+    said = parts_refused(merged[0x1000:])
+    assert "starts at flash offset 0x1000, the bootloader of esp32s3 lies at 0x0" in said
+
+
+def test_bootloader_alone_or_out_of_a_merged_file(tmp_path):
+    merged = merge(tmp_path, "esp32")
+    expected = image("esp32", BOOTLOADER_DESCRIPTOR, (512, 400))
+    assert bootloader_image(expected, "esp32") == expected
+    assert bootloader_image(expected + b"\xff" * 99, "esp32") == expected
+    assert bootloader_image(merged, "esp32") == expected
+
+
+@pytest.mark.parametrize(
+    ("make", "fact"),
+    [
+        (lambda folder: APP, "an application, not a bootloader"),
+        (lambda folder: BOOTLOADER[:500], "the bootloader is truncated or damaged"),
+        (lambda folder: b"UF2\nWQ]\x9e" + bytes(504), "no bootloader: a UF2 file"),
+        (lambda folder: merge(folder, "esp32s3"), "a bootloader for esp32s3, the application"),
+        (lambda folder: image("esp32s2", BOOTLOADER_DESCRIPTOR), "a bootloader for esp32s2"),
+    ],
+)
+def test_what_is_no_bootloader_for_the_chip_is_refused(tmp_path, make, fact):
+    with pytest.raises(Refused) as caught:
+        bootloader_image(make(tmp_path), "esp32")
+    assert fact in str(caught.value)

@@ -15,6 +15,9 @@ from ota_tools import certificates, firmware
 from ota_tools.cli_bench import bench
 from ota_tools.cli_board import board
 from ota_tools.cli_cut import cut
+from ota_tools.cli_device import device
+from ota_tools.cli_doctor import doctor
+from ota_tools.cli_flash import convert, flash
 from ota_tools.cli_keys import Keyring, keygen, signer_options, warn
 from ota_tools.cli_trust import read_complete
 from ota_tools.cli_trust import trust as trust_group
@@ -34,6 +37,7 @@ from ota_tools.terminal import (
 GROUPS: list[CommandGroupDict] = [
     {"name": "Make", "commands": ["keygen", "trust", "release", "inspect"]},
     {"name": "Publish", "commands": ["serve"]},
+    {"name": "Board", "commands": ["flash", "convert", "device", "doctor"]},
     {"name": "Try", "commands": ["demo", "board"]},
     {"name": "Prove", "commands": ["bench", "cut"]},
 ]
@@ -76,6 +80,10 @@ def cli() -> None:
 cli.add_command(bench)
 cli.add_command(board)
 cli.add_command(cut)
+cli.add_command(convert)
+cli.add_command(device)
+cli.add_command(doctor)
+cli.add_command(flash)
 cli.add_command(keygen)
 cli.add_command(trust_group)
 

@@ -1,4 +1,4 @@
-"""From whatever a MicroPython build leaves behind to the bare application image of a slot.
+"""From whatever a MicroPython build leaves behind to its parts: bootloader, table, application.
 
 Rule: what comes out was walked, checked, and is as long as the image itself; everything else is
 refused under its own name. The walk is `ota.image`, the code that the board runs.
@@ -35,6 +35,23 @@ CHIPS = {
     "esp32h4": Chip(28, 0x2000),
 }
 
+
+class Firmware(NamedTuple):
+    """The parts of a file, each exactly as long as its own headers say.
+
+    Attributes:
+        chip: `esp32s3`; one of `CHIPS`.
+        app: the application image.
+        bootloader: b"" where the file is an application alone.
+        table: None where the file is an application alone.
+    """
+
+    chip: str
+    app: bytes
+    bootloader: bytes = b""
+    table: partitions.Table | None = None
+
+
 # What users hand in by mistake, by its first bytes.
 _KNOWN = {
     b"UF2\n": "a UF2 file: take the micropython.bin of the same build",
@@ -67,10 +84,68 @@ def app_image(data: bytes) -> bytes:
         app = _verified(data, "the image")
         _check_rest(data, len(app))
         return app
-    merged = _merged(data)
-    if merged is None:
-        raise Refused(f"not an application image: {_describe(data)}")
-    table, start = merged
+    return _app_of(data, *_merged(data))
+
+
+def parse(data: bytes) -> Firmware:
+    """Every part of a micropython.bin or of a merged firmware.bin.
+
+    Raises Refused, naming the part that is missing, damaged or for another chip.
+    """
+    if _starts_app(data):
+        app = app_image(data)
+        return Firmware(chip_of(app), app)
+    table, start = _merged(data)
+    app = _app_of(data, table, start)
+    chip = chip_of(app)
+    at = CHIPS[chip].bootloader_offset - start
+    if at < 0:
+        raise Refused(
+            f"a merged firmware that starts at flash offset {start:#x}, the bootloader of {chip} "
+            f"lies at {CHIPS[chip].bootloader_offset:#x}"
+        )
+    region = data[at : partitions.TABLE_OFFSET - start]
+    return Firmware(chip, app, _bootloader(region, chip), table)
+
+
+def bootloader_image(data: bytes, chip: str) -> bytes:
+    """The bootloader for `chip` in a bootloader.bin, or in a merged firmware.bin. Raises Refused."""
+    if _starts_app(data):
+        raise Refused("an application, not a bootloader")
+    if len(data) > partitions.TABLE_OFFSET - CHIPS[chip].bootloader_offset:
+        found = parse(data)
+        if found.chip != chip:
+            raise Refused(f"a bootloader for {found.chip}, the application is for {chip}")
+        return found.bootloader
+    return _bootloader(data, chip)
+
+
+def chip_of(app: bytes) -> str:
+    """Name of the chip that a verified image is for. Raises Refused where nobody knows it."""
+    found = chip_name(int.from_bytes(app[12:14], "little"))
+    if found not in CHIPS:
+        raise Refused(f"an image for {found}; known are {', '.join(CHIPS)}")
+    return found
+
+
+def _bootloader(region: bytes, chip: str) -> bytes:
+    if region[:1] != b"\xe9":
+        raise Refused(f"no bootloader: {_describe(region)}")
+    found = _verified(region, "the bootloader")
+    if found[12:14] != CHIPS[chip].id.to_bytes(2, "little"):
+        other = chip_name(int.from_bytes(found[12:14], "little"))
+        raise Refused(f"a bootloader for {other}, the application is for {chip}")
+    if _starts_app(found):
+        raise Refused("an application in the place of the bootloader")
+    if region[len(found) :].strip(b"\xff"):
+        raise Refused(
+            f"something follows the bootloader of {len(found)} bytes: a signature of Secure Boot, "
+            "which MicroPython's builds do not have, or another file"
+        )
+    return found
+
+
+def _app_of(data: bytes, table: partitions.Table, start: int) -> bytes:
     apps = [p for p in table.partitions if p.type == partitions.APP]
     if not apps:
         raise Refused("a merged firmware whose partition table has no application")
@@ -92,15 +167,19 @@ def _starts_app(data: bytes) -> bool:
     return data[:1] == b"\xe9" and data[_APP_MAGIC_AT:].startswith(_APP_MAGIC)
 
 
-def _merged(data: bytes) -> tuple[partitions.Table, int] | None:
+def _merged(data: bytes) -> tuple[partitions.Table, int]:
     # The table of a merged file, and the flash offset of the file's first byte.
+    damage = ""
     for start in sorted({chip.bootloader_offset for chip in CHIPS.values()}):
         found = data[partitions.TABLE_OFFSET - start :][: partitions.TABLE_SIZE]
         try:
             return partitions.from_binary(found), start
-        except Refused:
-            continue
-    return None
+        except Refused as e:
+            if found.startswith(b"\xaa\x50"):
+                damage = str(e)
+    if damage:
+        raise Refused(f"a merged firmware that is truncated or damaged: {damage}")
+    raise Refused(f"not an application image: {_describe(data)}")
 
 
 def _verified(data: bytes, what: str) -> bytes:
@@ -135,6 +214,8 @@ def _describe(data: bytes) -> str:
     if data[:1] == b"\xe9":
         if len(data) < _APP_MAGIC_AT + len(_APP_MAGIC):
             return f"truncated after {len(data)} bytes"
+        if len(data) > partitions.TABLE_OFFSET:
+            return "a merged firmware without a partition table at 0x8000"
         return "a bootloader image, or a merged firmware that ends before its partition table"
     known = [what for magic, what in _KNOWN.items() if data.startswith(magic)]
     return known[0] if known else f"starts with {data[:4].hex(' ')}, expected e9"

@@ -1,12 +1,10 @@
 """New virtual boards, as a factory would flash them: table, image, file system, first receipt."""
 
-import hashlib
 import json
 import re
 from pathlib import Path
 
-from ota import receipt as receipts
-from ota_tools import resources
+from ota_tools import provision, resources
 from ota_tools.board import filesystem
 from ota_tools.board.image_maker import library_modules, make_image
 from ota_tools.board.model import Board, Settings, create
@@ -38,7 +36,7 @@ def make_board(
     if len(app) > first.size:
         raise Refused(f"image of {len(app)} bytes, {first.name} has {first.size}")
     if receipt:
-        files = {**files, receipts.FILE: _receipt(app, *receipt)}
+        files = {**files, **provision.receipt(app, *receipt)}
     filled = filesystem.build(vfs.size, files)
     board = create(folder, table, flash_size, settings or Settings())
     board.flash.load(first.offset, app)
@@ -48,12 +46,8 @@ def make_board(
 
 def application_files(trust: bytes, product: str, board: str) -> dict[str, bytes]:
     """boot.py, main.py, configuration, trust store and network credentials of the shipped example."""
-    config = {"product": product, "board": board}
     return {
-        "/boot.py": resources.device_file("boot.py").read_bytes(),
-        "/main.py": resources.device_file("main.py").read_bytes(),
-        "/ota.json": json.dumps(config).encode(),
-        "/ota_trust.json": trust,
+        **provision.base_files(provision.Identity(product, board, trust)),
         "/wifi.json": json.dumps({"ssid": "virtual", "key": "virtual"}).encode(),
     }
 
@@ -72,8 +66,3 @@ def application_image(version: str, works: bool, size: int) -> bytes:
     modules = library_modules(resources.library_dir())
     modules["app.py"] = source.encode()
     return make_image(modules, size, seed=version)
-
-
-def _receipt(app: bytes, version: str, sequence: int) -> bytes:
-    digest = hashlib.sha256(app).digest()
-    return receipts.encode({0: receipts.Receipt(digest, len(app), version, sequence)})
