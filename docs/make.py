@@ -246,7 +246,46 @@ def _torn(facts: dict) -> list[str]:
     return lines
 
 
+def numbers() -> str:
+    """The block of README.md between its two marks: some goals of docs/performance.json."""
+    measured = json.loads((ROOT / "docs/performance.json").read_text())
+    lines = [
+        "",
+        f"Measured on a host on {measured['date']}, by `ota bench`: heap and instructions on a VM with 32-bit words, as",
+        "on the chip. Nothing was measured on a chip. [docs/performance.md](docs/performance.md) has all goals, those",
+        "that were missed, too.",
+        "",
+        "| | ours | beside it | goal |",
+        "|---|---|---|---|",
+    ]
+    for goal in measured["goals"]:
+        if goal["number"] in NUMBERS:
+            ours, beside = (_amount(goal[key], goal["unit"]) for key in ("ours", "reference"))
+            met = {True: "met", False: "missed", None: "-"}[goal["met"]]
+            lines.append(f"| {goal['name']} | {ours} | {beside}: {goal['beside']} | {met} |")
+    return "\n".join([*lines, "", ""])
+
+
+def _amount(value: float, unit: str) -> str:
+    names = {"Ir": (1_000_000, "million instructions"), "ms": (1000, "s")}
+    scale, name = names.get(unit, (1, unit))
+    return f"{value / scale:.1f} {name}"
+
+
+def readme() -> str:
+    """README.md with its block of numbers."""
+    text = (ROOT / "README.md").read_text()
+    before, rest = text.split(MARK_BEGIN)
+    _, after = rest.split(MARK_END)
+    return before + MARK_BEGIN + numbers() + MARK_END + after
+
+
+NUMBERS = (4, 5, 7, 8, 12, 13)
+MARK_BEGIN = "<!-- numbers: made by docs/make.py -->\n"
+MARK_END = "<!-- end of numbers -->\n"
+
 PAGES = {
+    "../README.md": readme,
     "api.md": reference.page,
     "reliability.md": reliability_page,
     "errors.md": errors_page,

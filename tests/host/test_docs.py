@@ -1,5 +1,6 @@
 """Pages that are made from tables say what the tables say now."""
 
+import html
 import importlib.util
 import re
 import types
@@ -22,6 +23,14 @@ SPEC.loader.exec_module(make)
 @pytest.mark.parametrize("name", make.PAGES)
 def test_a_made_page_is_up_to_date(name):
     assert (DOCS / name).read_text() == make.PAGES[name](), "run python docs/make.py"
+
+
+def test_the_recorded_demo_has_the_steps_of_the_demo():
+    source = (DOCS.parent / "tools/ota_tools/demo.py").read_text()
+    picture = html.unescape((DOCS / "demo.svg").read_text()).replace("\N{NO-BREAK SPACE}", " ")
+    steps = re.findall(r'^            \("([^"]+)", self\._\w+\),$', source, re.M)
+    assert len(steps) >= 12, "how the demo names its steps has changed"
+    assert [step for step in steps if step not in picture] == [], "run python docs/record.py"
 
 
 def test_every_code_is_explained():
