@@ -8,10 +8,10 @@ import json
 import sys
 
 import pytest
-import synthetic
 from site_of import BOARD, PRODUCT
 
 from ota_tools import cli
+from ota_tools.board import synthetic
 from ota_tools.board.model import Settings, describe_entries, load_board
 from ota_tools.board.runner import run
 from ota_tools.firmware import CHIPS

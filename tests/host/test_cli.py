@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from ota.strict import loads
-from ota_tools import cli, keys
-from ota_tools.board import filesystem
-from ota_tools.board.image_maker import make_image
+from ota_tools import cli, firmware, keys
+from ota_tools.board import synthetic
+from ota_tools.board.image_maker import find_romfs, make_image
+from ota_tools.board.maker import application_files, make_board
 from ota_tools.board.model import load_board
 from ota_tools.failures import Failure, MissingTool, Refused, Unreachable, Usage
-from ota_tools.partitions import parse_csv, to_binary
+from ota_tools.partitions import parse_csv
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = Path(sys.executable).parent / "ota"
@@ -29,7 +29,7 @@ def commands(group=cli.cli, path=()):
         yield from commands(command, (*path, name))
 
 
-GROUPS = [(), ("trust",), ("board",)]
+GROUPS = [(), ("trust",), ("board",), ("device",)]
 ALL = list(commands())
 
 
@@ -55,16 +55,6 @@ def test_help_works_and_shows_an_example(ota, path):
     assert f"Usage: {' '.join(('ota', *path))}" in call.out
     if path not in GROUPS:
         assert f"Example:  ota {' '.join(path)}" in call.out
-
-
-@pytest.mark.parametrize("path", [path for path in ALL if path not in GROUPS], ids=" ".join)
-def test_example_names_options_that_there_are(path):
-    command = cli.cli
-    for name in path:
-        command = command.commands[name]
-    example = command.help.partition("Example:")[2].split("\n\n")[0]
-    there = {option for parameter in command.params for option in parameter.opts}
-    assert set(re.findall(r"(?<=\s)--?[a-z-]+", example)) <= there
 
 
 def test_help_says_where_to_begin_and_has_every_command_in_a_group():
@@ -101,18 +91,22 @@ def test_newcomer_comes_from_keys_to_a_board(home):
     assert said["signatures"][0]["kid"] == made["kid"]
     payload = home / "published" / said["payloads"][0].split()[-1]
     assert payload.read_bytes() == (home / "app.bin").read_bytes()
-    run("board", "new", "myboard", "--trust", "ota_trust.json")
+    run("board", "new", "myboard")
+    run("board", "image", "firmware.bin")
+    flash = ("flash", "firmware.bin", "--port", "board:myboard", "--yes", "--quiet")
+    run(*flash, *NAMES, "--trust", "ota_trust.json")
     said = json.loads(run("board", "show", "myboard", "--json"))
     assert said["boots"] == "ota_0"
     assert "image of" in said["slots"][0] and said["slots"][1].endswith("no image")
-    names = ["boot.py", "main.py", "ota.json", "ota_receipts.json", "ota_trust.json", "wifi.json"]
-    assert [line.split()[0] for line in said["files"]] == ["/" + name for name in names]
+    names = {"boot.py", "main.py", "ota.json", "ota_receipts.json", "ota_trust.json"}
+    there = {line.split()[0] for line in said["files"]}
+    assert {f"/{name}" for name in names} <= there and "/lib/ota/__init__.mpy" in there
 
 
 # What the commands give
 
 
-def test_json_of_every_command_is_one_object(ota, files, pem):
+def test_json_of_every_command_is_one_object(ota, files, board, pem):
     for call in [
         ("keygen", "k.pem", "--alg", "p256"),
         (*INIT, "--root", pem("root"), "--release", pem("release"), "-o", "t.json"),
@@ -121,7 +115,6 @@ def test_json_of_every_command_is_one_object(ota, files, pem):
         ("release", "app.bin", *NAMES, "--key", pem("release")),
         ("inspect", "app.bin"),
         ("inspect", "t.json"),
-        ("board", "new", "b", "--trust", "t.json"),
         ("board", "show", "b"),
     ]:
         assert isinstance(ota(*call, "--json").json(), dict), call
@@ -159,51 +152,45 @@ def test_release_expires_after_so_many_days(ota, files, pem):
         assert ota(*release, "--expires-days", days).code == 2
 
 
-def test_board_gets_the_app_of_a_merged_firmware(ota, files, app):
-    table = to_binary(parse_csv((ROOT / "partitions.csv").read_text()))
-    merged = b"\xff" * 0x1000 + (b"\xe9" + bytes(100)).ljust(0x7000, b"\xff")
-    (files / "firmware.bin").write_bytes((merged + table).ljust(0x10000, b"\xff") + app)
-    new = ("board", "new", "b", "--trust", "ota_trust.json", "--image", "firmware.bin")
-    assert f"image of {len(app)} bytes" in ota(*new, "--json").json()["slots"][0]
+@pytest.mark.parametrize("size", [4, 8, 16, 32])
+def test_a_new_board_is_a_blank_chip_of_the_kind_that_was_asked_for(ota, home, size):
+    assert ota("board", "new", "b", "--chip", "esp32s3", "--flash-size", f"{size}MB").code == 0
+    assert (home / "b" / "flash.bin").read_bytes() == b"\xff" * (size << 20)
+    assert json.loads((home / "b" / "board.json").read_text())["chip_id"] == 9
+    assert not (home / "b" / "nvs.json").exists()
 
 
-@pytest.mark.parametrize("flash", ["4", "8", "16"])
-def test_board_has_the_flash_that_was_asked_for(ota, files, flash):
-    assert ota("board", "new", "b", "--trust", "ota_trust.json", "--flash", flash).code == 0
-    assert (files / "b" / "flash.bin").stat().st_size == int(flash) << 20
+@pytest.mark.parametrize("chip", synthetic.CHIPS)
+def test_an_image_for_a_board_is_firmware_with_the_library_and_the_example(ota, home, chip):
+    assert ota("board", "image", "f.bin", "--chip", chip, "--version", "1.7").code == 0
+    parsed = firmware.parse((home / "f.bin").read_bytes())
+    assert parsed.chip == chip and parsed.bootloader and not parsed.table.ota_slots
+    modules = find_romfs(parsed.app)
+    assert b'VERSION = "1.7"' in modules and b"WORKS = True" in modules
+    assert b"ota" in modules and b"updater.py" in modules
 
 
-def test_board_is_of_the_chip_of_its_image(ota, files):
-    data = bytearray(make_image({}, 10_000, "x"))
-    data[12], data[23] = 9, 0  # ESP32-S3, without the SHA-256 that ends the file
-    (files / "s3.bin").write_bytes(data[:-32])
-    assert ota("board", "new", "b", "--trust", "ota_trust.json", "--image", "s3.bin").code == 0
-    assert json.loads((files / "b" / "board.json").read_text())["chip_id"] == 9
+def test_a_broken_image_for_a_board_says_that_it_does_not_work(ota, home):
+    assert ota("board", "image", "f.bin", "--broken").code == 0
+    assert b"WORKS = False" in (home / "f.bin").read_bytes()
+    assert ota("board", "image", "f.bin").line().startswith("ota: f.bin exists")
 
 
-def test_board_is_configured_as_it_was_told(ota, files, trust):
-    names = ("--product", "My Sensor", "--board", "v2", "--version", "1.7", "--sequence", "9")
-    assert ota("board", "new", "b", "--trust", "ota_trust.json", *names).code == 0
-    board = load_board(files / "b")
-    vfs = board.table.find("vfs")
-    found = filesystem.read(board.flash.read(vfs.offset, vfs.size))
-    board.close()
-    config = loads(found["/ota.json"], 2048)
-    assert (config["product"], config["board"]) == ("My Sensor", "v2")
-    assert found["/ota_trust.json"] == trust
-    receipt = loads(found["/ota_receipts.json"], 1024)["slots"]["0"]
-    assert (receipt["version"], receipt["sequence"]) == ("1.7", 9)
+@pytest.fixture
+def board(files, app):
+    """A board in the folder b."""
+    trust = (files / "ota_trust.json").read_bytes()
+    table = parse_csv((ROOT / "partitions.csv").read_text())
+    make_board(files / "b", table, app, application_files(trust, "sensor", "v2")).close()
 
 
-def test_board_show_changes_nothing(ota, files, snapshot):
-    ota("board", "new", "b", "--trust", "ota_trust.json")
+def test_board_show_changes_nothing(ota, files, board, snapshot):
     before = snapshot(files / "b")
     assert ota("board", "show", "b").code == 0
     assert snapshot(files / "b") == before
 
 
-def test_board_with_an_unreadable_file_system_is_shown_all_the_same(ota, files):
-    ota("board", "new", "b", "--trust", "ota_trust.json")
+def test_board_with_an_unreadable_file_system_is_shown_all_the_same(ota, files, board):
     board = load_board(files / "b")
     vfs = board.table.find("vfs")
     board.flash.load(vfs.offset, b"\xff" * vfs.size)
@@ -246,8 +233,9 @@ def test_interrupt_ends_without_a_traceback(ota, monkeypatch):
         ("keygen", "a", "--nonsense"),
         ("board", "nonsense"),
         ("release", "app.bin"),
-        ("board", "new", "b", "--trust", "t", "--flash", "5"),
-        ("board", "new", "b", "--trust", "t", "--sequence", "-1"),
+        ("board", "new", "b", "--flash-size", "5MB"),
+        ("board", "new", "b", "--chip", "esp8266"),
+        ("board", "image"),
         ("release", "app.bin", *NAMES, "--key", "k", "--sequence", "x"),
         ("release", "app.bin", *NAMES, "--key", "k", "--sequence", "0"),
         ("keygen", "a", "--alg", "ed25519"),
@@ -273,7 +261,7 @@ def test_group_alone_shows_its_commands_with_exit_code_2(ota, args):
 TRUST = "trust init --single-key --root {root} --release {release} -o t.json "
 NEXT = "trust set ota_trust.json --key {root} --sequence-floor 3 "
 RELEASE = "release app.bin --product p --board b --version 1 --key {release} "
-NEW = "board new b --trust ota_trust.json "
+NEW = "board new b "
 FAILURES = [
     ("keygen key.pem", 2, "key.pem exists"),
     ("keygen none/key.pem", 2, "none/key.pem: No such file"),
@@ -336,14 +324,7 @@ FAILURES = [
     ("serve folder --tls junk", 2, "junk"),
     (NEW.replace(" b ", " board "), 2, "holds a board already"),
     (NEW.replace(" b ", " junk "), 2, "junk"),
-    (NEW + "--trust none", 2, "none: No such file"),
-    (NEW + "--trust junk", 1, "the trust store junk is none"),
-    (NEW + "--image junk", 1, "not an application image"),
-    (NEW + "--image large.bin", 1, "ota_0 has"),
-    (NEW + "--product=", 1, "product ''"),
-    (NEW + "--version " + "1" * 25, 1, "expected 1 to 24"),
-    (NEW + "--partitions binary", 1, "binary is not text"),
-    (NEW + f"--partitions {ROOT}/partitions-8MiB.csv", 1, "behind the flash"),
+    ("board image junk", 2, "junk exists"),
     ("board show none", 2, "none is no board"),
     ("board show folder", 2, "folder is no board"),
     ("board show junk", 2, "junk is no folder"),

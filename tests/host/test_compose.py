@@ -4,9 +4,9 @@ import random
 
 import independent
 import pytest
-import synthetic
 
 from ota_tools import compose, firmware, layout
+from ota_tools.board import synthetic
 from ota_tools.failures import Refused
 from ota_tools.partitions import parse_csv
 

@@ -2,9 +2,9 @@
 
 import independent
 import pytest
-import synthetic
 
 from ota_tools import builds, firmware, library
+from ota_tools.board import synthetic
 from ota_tools.partitions import parse_csv, to_binary
 
 TWO_SLOTS = """

@@ -4,10 +4,9 @@ import json
 
 import independent
 import pytest
-import synthetic
 
 from ota_tools import backup, cli_flash, library
-from ota_tools.board import filesystem, rom
+from ota_tools.board import filesystem, rom, synthetic
 from ota_tools.board.flash import Flash
 from ota_tools.failures import Unreachable
 from ota_tools.firmware import CHIPS

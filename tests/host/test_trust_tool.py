@@ -566,7 +566,7 @@ def test_no_output_holds_key_material_or_a_passphrase(ota, chain, monkeypatch):
         *((*release, "--signer", "root1.pem.pub", line) for line in (leak, echo, last)),
         ("release", "root1.pem", *NAMES, "--key", "b.pem"),
         ("trust", "remove", "ota_trust.json", "--root", "root1.pem", "--tls-root", "a.pem"),
-        ("board", "new", "b", "--trust", "root1.pem"),
+        ("flash", "none", "--output", "f", *NAMES, "--trust", "root1.pem"),
     ]  # fmt: skip
     said = "".join(call.out + call.err for call in (ota(*args) for args in calls))
     monkeypatch.setenv(keys.PASSPHRASE, "not-that-one-4711")

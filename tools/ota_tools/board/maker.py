@@ -59,10 +59,15 @@ def application_image(version: str, works: bool, size: int) -> bytes:
         works: what its `ready()` says.
         size: bytes, about.
     """
+    return make_image(application_modules(version, works), size, seed=version)
+
+
+def application_modules(version: str, works: bool) -> dict[str, bytes]:
+    """Path -> contents of the library, and of the shipped example with this version."""
     source = resources.device_file("app.py").read_text()
     line = f"VERSION = {json.dumps(version)}"
     source = re.sub(r"^VERSION = .*$", lambda _: line, source, flags=re.M)
     source = re.sub(r"^WORKS = .*$", f"WORKS = {works}", source, flags=re.M)
     modules = library_modules(resources.library_dir())
     modules["app.py"] = source.encode()
-    return make_image(modules, size, seed=version)
+    return modules
