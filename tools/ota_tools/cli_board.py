@@ -1,20 +1,18 @@
 """The commands `ota board …`: make, run and look at virtual boards."""
 
+import contextlib
+import signal
 from pathlib import Path
 
 import rich_click as click
 
-from ota import image as app_images
 from ota_tools import firmware
-from ota_tools.failures import Refused
+from ota_tools.failures import Refused, Usage
 from ota_tools.terminal import (
     PATH,
     as_json_option,
     console,
     open_board,
-    read_as,
-    read_store,
-    read_table,
     show,
 )
 
@@ -44,90 +42,109 @@ def board_vm(as_json: bool) -> None:
 
 @board.command("new")
 @click.argument("folder", type=PATH)
-@click.option("--image", type=PATH, help="App image or firmware.bin. Default: the example app.")
-@click.option("--partitions", type=PATH, help="Partition table. Default: by --flash.")
-@click.option("--flash", type=click.Choice(["4", "8", "16"]), default="4", help="Flash size, MiB.")
-@click.option("--product", default="demo", show_default=True)
-@click.option("--board", "board_name", default="virtual", show_default=True)
-@click.option("--trust", type=PATH, required=True, help="Trust store number 1.")
-@click.option("--version", default="1.0", show_default=True, help="Version of the image.")
 @click.option(
-    "--sequence",
-    type=click.IntRange(0, 10**15 - 1),
-    default=0,
+    "--chip",
+    type=click.Choice(list(firmware.CHIPS)),
+    default="esp32",
     show_default=True,
-    help="Sequence of the image; every release is newer than 0.",
+    help="What kind of chip.",
 )
-@as_json_option
-def board_new(
-    folder: Path,
-    image: Path | None,
-    partitions: Path | None,
-    flash: str,
-    product: str,
-    board_name: str,
-    trust: Path,
-    version: str,
-    sequence: int,
-    as_json: bool,
-) -> None:
-    """Make a board in FOLDER: flash with table, image and file system, blank NVS.
-
-    The file system holds the shipped boot.py and main.py, /ota.json and the trust store.
+@click.option(
+    "--flash-size",
+    type=click.Choice([f"{size}MB" for size in (4, 8, 16, 32)]),
+    default="4MB",
+    show_default=True,
+    help="Of its flash chip.",
+)
+def board_new(folder: Path, chip: str, flash_size: str) -> None:
+    """A virtual chip in FOLDER as it leaves the factory: blank flash, blank NVS. `ota flash` fills it.
 
     \b
-    Example:  ota board new myboard --trust ota_trust.json
+    Example:  ota board new myboard
+              ota board image firmware.bin
+              ota flash firmware.bin --port board:myboard \\
+                  --product sensor --board v2 --trust ota_trust.json
     """
-    from ota_tools.board import maker
-    from ota_tools.board.model import Settings
-    from ota_tools.board.show import describe
-    from ota_tools.release import check_names
+    from ota_tools.board import rom
 
-    check_names(product, board_name, version)
-    store = read_store(trust)
-    if image:
-        app = read_as(image, firmware.app_image)
-    else:
-        app = maker.application_image(version, True, 1 << 20)
-    chip_id = app_images.inspect(lambda offset, n: app[offset : offset + n], len(app)).chip_id
-    files = maker.application_files(store, product, board_name)
-    table = read_table(partitions, int(flash))
-    made = maker.make_board(
-        folder,
-        table,
-        app,
-        files,
-        Settings(chip_id=chip_id),
-        flash_size=int(flash) << 20,
-        receipt=(version, sequence),
+    rom.blank(folder, firmware.CHIPS[chip].id, int(flash_size[:-2]) << 20)
+    console.print(
+        f"{folder}: a blank {chip} with {flash_size} of flash; its port is board:{folder}"
     )
-    show(describe(made), as_json)
-    made.close()
+
+
+@board.command("image")
+@click.argument("file", type=PATH)
+@click.option("--version", default="1.0", show_default=True, help="What its application says.")
+@click.option("--broken", is_flag=True, help="Its self-test fails, so it will be rolled back.")
+@click.option(
+    "--chip",
+    type=click.Choice(["esp32", "esp32s2", "esp32s3", "esp32c3", "esp32c6"]),
+    default="esp32",
+    show_default=True,
+    help="What kind of chip it is for.",
+)
+def board_image(file: Path, version: str, broken: bool, chip: str) -> None:
+    """Write a firmware.bin that a virtual board can run: the library and the example app are in it.
+
+    It has the shape of MicroPython's own: bootloader, one factory partition, application. Where
+    firmware has machine code it has filler: no chip could run it.
+
+    \b
+    Example:  ota board image next.bin --version 1.1
+              ota board image bad.bin --version 1.2 --broken
+    """
+    from ota_tools.board import maker, synthetic
+
+    if file.exists():
+        raise Usage(f"{file} exists; name another file")
+    modules = maker.application_modules(version, not broken)
+    app = synthetic.app(chip, modules, 1 << 20, seed=version)
+    file.write_bytes(synthetic.merged(chip, app=app))
+    console.print(f"{file}: firmware {version} for a virtual {chip}", soft_wrap=True)
 
 
 @board.command("run")
 @click.argument("folder", type=PATH)
 @click.option("--seconds", default=60.0, show_default=True, help="Longest time under power.")
-def board_run(folder: Path, seconds: float) -> None:
+@click.option("--line", is_flag=True, help="With a serial line for other programs, until Ctrl-C.")
+def board_run(folder: Path, seconds: float, line: bool) -> None:
     """Power for the board in FOLDER, until its main.py ends; resets on the way boot again.
+
+    With --line the board has its serial line: a pseudo-terminal with the REPL, for mpremote and
+    every other program that opens a port.
 
     \b
     Example:  ota board run myboard
+              ota board run myboard --line
     """
-    from ota_tools.board import interpreter, runner
+    from ota_tools.board import interpreter, power, runner
 
-    opened = open_board(folder)
-    try:
-        found = interpreter.find(progress=console.print)
-        result = runner.run(opened, found, lambda line: console.print(line, markup=False), seconds)
-    finally:
-        opened.close()
+    if line:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # the VM ends, too
+        with power.running(folder, _print_line) as powered:
+            console.print(f"serial line: {powered.path}", soft_wrap=True)
+            console.print(f"Example: mpremote connect {powered.path} repl", soft_wrap=True)
+            with contextlib.suppress(KeyboardInterrupt):
+                powered.wait()
+        return
+    with power.claim(folder):
+        opened = open_board(folder)
+        try:
+            found = interpreter.find(progress=console.print)
+            result = runner.run(opened, found, _print_line, seconds)
+        finally:
+            opened.close()
     console.print(
         f"[dim]{result.end} after {result.seconds:.1f} s; booted {', '.join(result.boots)};"
         f" {len(opened.flash.operations)} flash operations[/dim]"
     )
     if result.end == "exit":
         raise Refused("the VM ended by itself: see the last lines")
+
+
+def _print_line(text: str) -> None:
+    console.print(text, markup=False)
 
 
 @board.command("show")

@@ -113,11 +113,14 @@ class Board:
 
         A wake from deep sleep starts what ran before, unseen: otadata is not read, the image not
         verified (CONFIG_BOOTLOADER_SKIP_VALIDATE_IN_DEEP_SLEEP, on in MicroPython since v1.21).
-        The clock goes on through every reset but power-on.
+        The clock goes on through every reset but power-on. A soft reset is none of the chip's: the same
+        image goes on, and so does the watchdog.
         """
         self.cause = cause
-        self.watchdog_at = None
         self._ended = None
+        if cause == SOFT and self.running is not None:
+            return self.running
+        self.watchdog_at = None
         if cause == POWER_ON:
             unset = self.settings.clock_unset
             self.clock_ahead = POWER_ON_TIME - time.time() if unset else 0.0

@@ -1,8 +1,9 @@
 """The wire to the board's model: one request, one answer, over two pipes.
 
-Request: u16 length, JSON [operation, arguments, bytes that follow], those bytes.
-Answer: u16 length, JSON [value, bytes that follow] or [[errno, name]], those bytes.
-A request that resets the board is never answered: the process is killed.
+Request: u16 length, JSON [number, operation, arguments, bytes that follow], those bytes.
+Answer: u16 length, JSON [number, error, value, bytes that follow], those bytes; error: [errno, name].
+A request that resets the board is never answered: the process is killed. A Ctrl-C may part a request
+from its answer: what answers an older request is thrown away, so one interrupt spoils nothing.
 """
 
 import json
@@ -10,6 +11,8 @@ import struct
 
 _in = None
 _out = None
+_number = 0
+_LOST = b'[0, "lost", [], 0]'
 
 
 def open_pipes(reader, writer):
@@ -21,15 +24,30 @@ def open_pipes(reader, writer):
 
 def call(op, *args, data=None, into=None):
     """The model's value; `data` goes along, what comes back goes into `into`."""
-    request = json.dumps([op, list(args), len(data) if data is not None else 0]).encode()
-    _out.write(struct.pack("<H", len(request)))
-    _out.write(request)
-    if data is not None:
-        _out.write(data)
-    (size,) = struct.unpack("<H", _in.read(2))
-    answer = json.loads(_in.read(size))
-    if len(answer) == 1:
-        raise OSError(*answer[0])
-    if answer[1]:
-        _in.readinto(into if answer[1] == len(into) else memoryview(into)[: answer[1]])
-    return answer[0]
+    global _number
+    number = _number = (_number + 1) & 0xFFFF
+    length = len(data) if data is not None else 0
+    request = json.dumps([number, op, list(args), length]).encode()
+    request = struct.pack("<H", len(request)) + request
+    _out.write(request + data if length else request)  # one piece: whole or not at all
+    while True:
+        (size,) = struct.unpack("<H", _in.read(2))
+        answered, error, value, length = json.loads(_in.read(size))
+        if answered == number:
+            break
+        _in.read(length)
+    if error:
+        raise OSError(*error)
+    if length:
+        _in.readinto(into if length == len(into) else memoryview(into)[:length])
+    return value
+
+
+_lost = struct.pack("<H", len(_LOST)) + _LOST
+
+
+def lost():
+    """This process can go on no longer; allocates nothing, does not return."""
+    _out.write(_lost)
+    while True:
+        pass
