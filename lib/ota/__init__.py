@@ -17,6 +17,7 @@ _PUBLIC = (
     "aio AsyncUpdater",
     "local Wire",
     "health status",
+    "checkup doctor",
     "rotation trust_status",
     "memory history outcome forget",
     "errors OtaError SourceError ImageError SignatureError SlotError",
@@ -27,6 +28,7 @@ _started = False  # boot() ran since the last reset
 TYPE_CHECKING = const(False)  # the device's compiler drops what stands below
 if TYPE_CHECKING:
     from .aio import AsyncUpdater as AsyncUpdater
+    from .checkup import doctor as doctor
     from .errors import ImageError as ImageError
     from .errors import OtaError as OtaError
     from .errors import SignatureError as SignatureError

@@ -55,7 +55,7 @@ def self_test(checks: list, port: "Port | None" = None) -> None:
 
 
 def confirm(port: "Port | None" = None) -> None:
-    """Keep the running image. Does nothing where it is confirmed already.
+    """Keep the running image, and say so in a line. Does nothing where it is confirmed already.
 
     The trial's watchdog cannot be stopped, only put off: it resets the board after 11 days, unless
     the board was reset before or the application set a watchdog of its own after this call.
@@ -71,6 +71,7 @@ def confirm(port: "Port | None" = None) -> None:
     save_journal(port, journal)
     finish_confirm(port, journal)
     port.park_watchdog()
+    print("ota: confirmed")
 
 
 def rollback(reason: str = "", port: "Port | None" = None) -> None:

@@ -28,8 +28,18 @@ ORDER = [
     ["chip", "port", "files", "config", "receipt", "memory"],
     ["http", "patience", "pins", "net", "source", "clock", "local"],
     ["situation", "trial", "recovery", "guard", "start"],
-    ["activation", "transfer", "report", "access", "rotation", "bare", "engine", "health"],
-    ["updater", "aio"],
+    [
+        "activation",
+        "transfer",
+        "report",
+        "access",
+        "rotation",
+        "bare",
+        "engine",
+        "health",
+        "survey",
+    ],
+    ["updater", "aio", "checkup"],
     ["__init__"],
 ]
 

@@ -29,6 +29,9 @@ TABLE_SIZE = 0xC00
 POWER_ON, HARD, WATCHDOG, DEEP_SLEEP, SOFT = 1, 2, 3, 4, 5
 """machine.reset_cause()."""
 
+RTC_MEMORY = 2048
+"""Bytes that outlive every reset but power-on."""
+
 POWER_ON_TIME = 946684800
 """Unix time of 2000-01-01: what an ESP32's clock says at power-on."""
 
@@ -106,6 +109,7 @@ class Board:
         self.messages: list[str] = []
         self.clock_ahead = 0.0
         self.clock_settings: list[float] = []
+        self._rtc_memory = b""
         self._ended: BoardReset | PowerCut | None = None
 
     def boot(self, cause: int = POWER_ON) -> Partition:
@@ -122,6 +126,7 @@ class Board:
             return self.running
         self.watchdog_at = None
         if cause == POWER_ON:
+            self._rtc_memory = b""
             unset = self.settings.clock_unset
             self.clock_ahead = POWER_ON_TIME - time.time() if unset else 0.0
         if cause == DEEP_SLEEP and self.running is not None:
@@ -328,7 +333,7 @@ class Board:
         # A locally administered MAC address, of the board's place on this machine.
         return [2, *hashlib.sha256(self.name.encode()).digest()[:5]], b""
 
-    # The clock. machine_rtc.c of v1.25.0: the weekday is not looked at.
+    # The clock and RTC memory. machine_rtc.c of v1.25.0: the weekday is not looked at.
 
     def _do_clock(self, _: bytes) -> tuple[list[int], bytes]:
         seconds = time.time() + self.clock_ahead
@@ -340,6 +345,18 @@ class Board:
         year, month, day, _weekday, hour, minute, second, micros = fields
         seconds = calendar.timegm((year, month, day, hour, minute, second))
         self._set_clock(seconds + micros / 1_000_000)
+        return None, b""
+
+    def _do_rtc_memory_size(self, _: bytes) -> tuple[int, bytes]:
+        return len(self._rtc_memory), b""
+
+    def _do_rtc_memory(self, _: bytes) -> tuple[None, bytes]:
+        return None, self._rtc_memory
+
+    def _do_set_rtc_memory(self, data: bytes) -> tuple[None, bytes]:
+        if len(data) > RTC_MEMORY:
+            raise ValueError("buffer too long")
+        self._rtc_memory = data
         return None, b""
 
     def _do_ntp(self, _: bytes) -> tuple[None, bytes]:

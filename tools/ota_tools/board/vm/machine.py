@@ -57,3 +57,13 @@ class RTC:
         if len(fields) != 8:
             raise ValueError("requested length 8 but object has length %d" % len(fields))
         call("set_clock", *[int(field) for field in fields])
+
+    def memory(self, data=None):
+        """What the part of the chip that stays on holds, at most 2048 bytes; with `data`: set it."""
+        if data is not None:
+            call("set_rtc_memory", data=bytes(data))
+            return None
+        held = bytearray(call("rtc_memory_size"))
+        if held:
+            call("rtc_memory", into=held)
+        return bytes(held)
