@@ -199,6 +199,25 @@ def test_board_with_an_unreadable_file_system_is_shown_all_the_same(ota, files, 
     assert said["files"] == ["no readable littlefs: LFS_ERR_CORRUPT"]
 
 
+@pytest.mark.parametrize("shell", ["zsh", "fish"])
+def test_the_script_for_a_shell_asks_the_command_for_completions(ota, shell):
+    call = ota("completion", shell)
+    assert call.code == 0 and "_OTA_COMPLETE" in call.out
+
+
+def test_bash_completes_commands_and_options(home):
+    done = subprocess.run([SCRIPT, "completion", "bash"], capture_output=True, text=True)
+    (home / "ota.bash").write_text(done.stdout)
+    script = """
+        PATH=%s:$PATH; . ./ota.bash
+        COMP_WORDS=(ota device up); COMP_CWORD=2; _ota_completion ota; echo "${COMPREPLY[@]}"
+        COMPREPLY=(); COMP_WORDS=(ota flash --back); COMP_CWORD=2; _ota_completion ota; echo "${COMPREPLY[@]}"
+    """
+    bash = ["bash", "-c", script % SCRIPT.parent]
+    said = subprocess.run(bash, capture_output=True, text=True, cwd=home)
+    assert said.stdout.split() == ["update", "--backup"], said
+
+
 # Exit codes
 
 

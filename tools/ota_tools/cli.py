@@ -40,6 +40,7 @@ GROUPS: list[CommandGroupDict] = [
     {"name": "Board", "commands": ["flash", "convert", "device", "doctor"]},
     {"name": "Try", "commands": ["demo", "board"]},
     {"name": "Prove", "commands": ["bench", "cut"]},
+    {"name": "Shell", "commands": ["completion"]},
 ]
 """What `ota --help` shows. The command's own: esptool sets the groups of the whole process."""
 
@@ -304,6 +305,23 @@ def serve(
             threading.Event().wait()
         except KeyboardInterrupt:
             pass
+
+
+@cli.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    """Print the script with which SHELL completes `ota`: commands, options, files.
+
+    \b
+    Example:  ota completion bash > ~/.local/share/bash-completion/completions/ota
+              ota completion zsh > ~/.zfunc/_ota
+              ota completion fish > ~/.config/fish/completions/ota.fish
+    """
+    from click.shell_completion import get_completion_class
+
+    made = get_completion_class(shell)
+    assert made is not None
+    print(made(cli, {}, "ota", "_OTA_COMPLETE").source())
 
 
 @cli.command()
