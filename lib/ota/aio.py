@@ -6,9 +6,15 @@ step of the TLS handshake, one signature, one erase of a sector, and the activat
 
 from asyncio import sleep_ms
 
+from micropython import const
+
 from .activation import activate
 from .engine import Engine
 from .manifest import Manifest
+
+TYPE_CHECKING = const(False)  # the device's compiler drops what stands below
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class AsyncUpdater(Engine):
@@ -36,7 +42,9 @@ class AsyncUpdater(Engine):
         await self._drive(self._deliver())
         return True
 
-    async def update(self, progress=None) -> "Manifest | None":
+    async def update(
+        self, progress: "Callable[[int, int], object] | None" = None
+    ) -> "Manifest | None":
         """As `Updater.update`, with `split`."""
         try:
             await self._drive(self._check(True))
@@ -46,7 +54,9 @@ class AsyncUpdater(Engine):
             self._close()
         return self._found
 
-    async def install_image(self, url: str, progress=None) -> None:
+    async def install_image(
+        self, url: str, progress: "Callable[[int, int], object] | None" = None
+    ) -> None:
         """As `Updater.install_image`, with `split`."""
         try:
             await self._drive(self._examine(url))
@@ -55,12 +65,16 @@ class AsyncUpdater(Engine):
         finally:
             self._close()
 
-    async def install(self, release: Manifest, progress=None) -> None:
+    async def install(
+        self, release: Manifest, progress: "Callable[[int, int], object] | None" = None
+    ) -> None:
         """As `Updater.install`, with `split`."""
         await self.download(release, progress)
         activate(self._port, release)
 
-    async def download(self, release: Manifest, progress=None) -> None:
+    async def download(
+        self, release: Manifest, progress: "Callable[[int, int], object] | None" = None
+    ) -> None:
         """As `Updater.download`, with `split`."""
         await self._drive(self._download(release, True), progress)
 
@@ -68,7 +82,7 @@ class AsyncUpdater(Engine):
         """As `Updater.activate`."""
         await self._drive(self._activate(release))
 
-    async def _drive(self, steps, progress=None) -> None:
+    async def _drive(self, steps, progress: "Callable[[int, int], object] | None" = None) -> None:
         # The asyncio pump: no step waits, so each await here is bounded.
         try:
             for waiting in steps:

@@ -22,7 +22,7 @@ _DAY_S = const(86400)
 _SIZE = const(512)  # of the journal's record
 
 
-def doctor(network: bool = True, port: "Port | None" = None) -> list:
+def doctor(network: bool = True, port: "Port | None" = None) -> "list[tuple[str, int, str, str]]":
     """Examine the device: slots, table, bootloader, clock, heap, files, configuration, trust store,
     library, journal, server.
 

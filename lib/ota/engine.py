@@ -29,6 +29,10 @@ from .trust import Trust
 _GARBAGE = const(4096)  # bytes
 _DAY_S = const(86400)
 
+TYPE_CHECKING = const(False)  # the device's compiler drops what stands below
+if TYPE_CHECKING:
+    from typing import Self
+
 _running = False  # one check or download at a time, whoever asks
 
 
@@ -58,7 +62,7 @@ class Engine:
         self.reason = ""
 
     @classmethod
-    def from_config(cls, path: str = FILE, port: "Port | None" = None, network=None):
+    def from_config(cls, path: str = FILE, port: "Port | None" = None, network=None) -> "Self":
         """One as `/ota.json` describes it. Raises SlotError `config`, `files`."""
         port = port or Port()
         return cls(load_config(port.path(path)), port, network)

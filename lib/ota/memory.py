@@ -30,7 +30,7 @@ def save_journal(port: Port, journal: Journal) -> None:
     port.nvs_write(_JOURNAL, encode(journal))
 
 
-def history(port: "Port | None" = None) -> list:
+def history(port: "Port | None" = None) -> "list[dict]":
     """The last events, newest first, at most 16.
 
     Returns: list of dicts with time (Unix seconds by the clock of that moment), event (a name as in

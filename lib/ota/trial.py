@@ -4,6 +4,8 @@ Layer 5. The situation is read from otadata, the running slot and the journal ea
 kept in variables, so boot.py and main.py see the same.
 """
 
+from micropython import const
+
 from .errors import OtaError, SourceError, error
 from .journal import (
     CANCELLED,
@@ -24,8 +26,14 @@ from .port import Port
 from .receipt import FILE, holds, load_receipts
 from .situation import Situation
 
+TYPE_CHECKING = const(False)  # the device's compiler drops what stands below
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
-def self_test(checks: list, port: "Port | None" = None) -> None:
+
+def self_test(
+    checks: "list[tuple[str, Callable[[], object]]]", port: "Port | None" = None
+) -> None:
     """Run the checks if the running image is on trial: confirm it, or keep why not and go back.
 
     Returns at once on a confirmed image, and after a confirm. After a failed check the board resets

@@ -3,9 +3,15 @@
 Layer 7, over `engine`; `aio` has the same calls for asyncio.
 """
 
+from micropython import const
+
 from .activation import activate
 from .engine import Engine
 from .manifest import Manifest
+
+TYPE_CHECKING = const(False)  # the device's compiler drops what stands below
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class Updater(Engine):
@@ -44,7 +50,12 @@ class Updater(Engine):
         self._drive(self._deliver())
         return True
 
-    def update(self, progress=None, feed=None, split=False) -> "Manifest | None":
+    def update(
+        self,
+        progress: "Callable[[int, int], object] | None" = None,
+        feed: "Callable[[], object] | None" = None,
+        split: bool = False,
+    ) -> "Manifest | None":
         """`check`, and `install` what it finds, over one connection where memory allows. The release
         that is on trial after the next reset, or None with the reason in `reason`.
 
@@ -58,7 +69,13 @@ class Updater(Engine):
             self._close()
         return self._found
 
-    def install_image(self, url: str, progress=None, feed=None, split=False) -> None:
+    def install_image(
+        self,
+        url: str,
+        progress: "Callable[[int, int], object] | None" = None,
+        feed: "Callable[[], object] | None" = None,
+        split: bool = False,
+    ) -> None:
         """Install the image at `url`, which has no manifest, only Espressif's signature at its end.
 
         Only where the trust store says `bare_images`. Signed by the release role, for this chip,
@@ -74,12 +91,24 @@ class Updater(Engine):
         finally:
             self._close()
 
-    def install(self, release: Manifest, progress=None, feed=None, split=False) -> None:
+    def install(
+        self,
+        release: Manifest,
+        progress: "Callable[[int, int], object] | None" = None,
+        feed: "Callable[[], object] | None" = None,
+        split: bool = False,
+    ) -> None:
         """`download`, then `activate`: at the next reset the new image is on trial."""
         self.download(release, progress, feed, split)
         activate(self._port, release)
 
-    def download(self, release: Manifest, progress=None, feed=None, split=False) -> None:
+    def download(
+        self,
+        release: Manifest,
+        progress: "Callable[[int, int], object] | None" = None,
+        feed: "Callable[[], object] | None" = None,
+        split: bool = False,
+    ) -> None:
         """Bring a release into the next slot and prove it there. The boot slot stays.
 
         Only 64 KiB blocks that are not right yet are asked for, and only those are touched. A lost
@@ -102,7 +131,7 @@ class Updater(Engine):
         """
         self._drive(self._download(release, split), feed, progress)
 
-    def activate(self, release: Manifest, feed=None) -> None:
+    def activate(self, release: Manifest, feed: "Callable[[], object] | None" = None) -> None:
         """Let the bootloader take the slot that holds `release` at the next reset, on trial.
 
         Hashes the slot first: it may have been written a while ago.

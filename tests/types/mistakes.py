@@ -5,6 +5,7 @@ Each ends in the code that mypy gives it; tests/host/test_types.py compares. Nev
 
 import machine
 import network
+import ota
 import tls
 from esp32 import NVS, Partition
 from ota import errors, image, otadata
@@ -26,3 +27,14 @@ image.check_head("text", 0)  # expect: arg-type
 image.inspect(open, 1).chip  # expect: attr-defined
 errors.error("tls")  # expect: call-arg
 number: int = errors.error("tls", "no handshake")  # expect: assignment
+
+# What an application may get wrong.
+updater = ota.Updater.from_config()
+updater.updated()  # expect: attr-defined
+updater.update(progress=len)  # expect: arg-type
+updater.update(feed=1)  # expect: arg-type
+updater.update().size  # expect: union-attr
+ota.self_test([("server", updater.reachable), "app"])  # expect: list-item
+ota.AsyncUpdater.from_config().update()  # expect: unused-coroutine
+ota.boot(window="60")  # expect: call-arg
+ota.status().running  # expect: attr-defined
