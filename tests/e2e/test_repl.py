@@ -9,6 +9,7 @@ import os
 import re
 import subprocess
 import sys
+import termios
 import threading
 import time
 from pathlib import Path
@@ -241,6 +242,14 @@ def test_ctrl_c_stops_boot_py_and_main_py_does_not_run(tmp_path):
     assert "main ran" not in said
 
 
+def test_ctrl_c_at_power_on_stops_a_short_boot_py_and_main_py_does_not_run(tmp_path):
+    folder = make(tmp_path / "b", "print('main ' + 'ran')\n", "print('boots')\n")
+    for _ in range(10):
+        with power(folder) as port, Terminal(port) as typed:
+            said = typed.type("\x03", "\n>>> ")
+        assert "KeyboardInterrupt" in said and "main ran" not in said
+
+
 def test_ctrl_c_in_a_program_that_fills_the_heap_gives_a_prompt_each_time(terminal):
     loop = "while True: x = [bytearray(50) for _ in range(200)]"
     for _ in range(15):
@@ -296,6 +305,8 @@ def test_the_repl_of_mpremote_shows_a_prompt_and_takes_lines(tmp_path):
                 data = b""
                 while b"Use Ctrl-]" not in data:
                     data += screen.read(1000)
+                while termios.tcgetattr(slave)[3] & termios.ICANON:  # it is not listening yet
+                    time.sleep(0.01)
                 screen.write(b"\r6 * 7\r")
                 while b"\n42" not in data:
                     data += screen.read(1000)

@@ -289,7 +289,7 @@ class _Child:
             self._clock.set(self._board.clock_ahead)
         return answer
 
-    def _call_line(self, op: str, args: list[Any]) -> list[bool] | None:
+    def _call_line(self, op: str, args: list[Any]) -> list[bool] | bool | None:
         line = self._line
         if op == "soft_reset":
             raise BoardReset(SOFT, "soft reset")
@@ -302,9 +302,10 @@ class _Child:
             return [line.raw, stopped]
         self._listen()  # what was said before is said in the old mode
         if op == "interrupt":
+            late = line.is_due  # for a program that has ended meanwhile
             line.set_interrupt(args[0])
-        else:
-            line.raw = args[0]
+            return late
+        line.raw = args[0]
         return None
 
     def _read(self, size: int) -> bytes:

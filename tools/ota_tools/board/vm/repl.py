@@ -47,7 +47,10 @@ def execute(work):
         except BaseException as e:
             _check_heap()
             error = e
-        call("interrupt", -1)
+        if call(
+            "interrupt", -1
+        ):  # one that came while the program ended; as on a chip, it is not lost
+            error = error or KeyboardInterrupt()
     except BaseException as e:  # a Ctrl-C that came late
         _check_heap()
         error = error or e
