@@ -25,6 +25,7 @@ from ota_tools import cli, device_update, library, resources
 from ota_tools.board import filesystem, maker
 from ota_tools.board.image_maker import make_image
 from ota_tools.board.model import load_board
+from ota_tools.device import connect
 from ota_tools.partitions import parse_csv
 from ota_tools.ports import open_port
 
@@ -313,6 +314,30 @@ def test_a_trial_that_nobody_ends_is_told(ota, make, site):
     site.publish(maker.application_image("1.1", True, SIZE), "1.1", 2)
     call = ota("device", "update", "--port", port)
     assert call.code == 1 and "confirms nothing" in call.line()
+
+
+def test_a_trial_that_an_update_interrupts_goes_on_and_is_followed(ota, make, site):
+    port, folder = make({"/main.py": b"import time\ntime.sleep(3)\n" + CONFIRMS})
+    site.publish(maker.application_image("1.1", True, SIZE), "1.1", 2)
+    with open_port(f"board:{folder}") as path:
+        assert ota("device", "update", "--port", path, "--no-wait").code == 0
+        call = ota("device", "update", "--port", path, "--json")
+        assert "1.1 is on trial already" in call.err
+        assert call.json()["confirmed"] and call.json()["version"] == "1.1"
+    about = ota("device", "status", "--port", port, "--json").json()
+    assert (about["version"], about["trial"], about["outcome"]) == ("1.1", False, "confirmed")
+
+
+def test_an_image_that_waits_for_its_first_start_gets_it(ota, make, site):
+    _, folder = make({"/main.py": CONFIRMS})
+    site.publish(maker.application_image("1.1", True, SIZE), "1.1", 2)
+    with open_port(f"board:{folder}") as path:
+        with connect(path) as found:
+            assert found.ask("return ota.Updater.from_config().update().version") == "1.1"
+        asked = len(site.server.requests)
+        about = ota("device", "update", "--port", path, "--json").json()
+    assert (about["version"], about["confirmed"]) == ("1.1", True)
+    assert len(site.server.requests) == asked
 
 
 def test_an_image_on_trial_is_confirmed_over_the_line(ota, make, site):

@@ -178,7 +178,8 @@ def update(port: str, baud: int, wait: bool, as_json: bool) -> None:
 
     The board must be in its network: run main.py until it is, or let boot.py join. After the reset
     main.py tests itself and confirms, and runs on; exit code 1 if it does not, which is known when main.py
-    ends, or the time that a trial may last.
+    ends, or the time that a trial may last. What main.py has installed by itself before is taken up where
+    it stands.
 
     \b
     Example:  ota device update --port /dev/ttyUSB0
@@ -188,7 +189,13 @@ def update(port: str, baud: int, wait: bool, as_json: bool) -> None:
         if "reason" in release:
             show({"updated": False, "reason": release["reason"]}, as_json)
             return
-        found.reset()
+        if release["trial"]:
+            complain(
+                f"{release['version']} is on trial already: main.py starts again and tests it"
+            )
+            found.restart()
+        else:
+            found.reset()
         if not wait:
             show({"updated": True, "version": release["version"], "trial": "not awaited"}, as_json)
             return

@@ -1,6 +1,6 @@
 """A board at the other end of a line: small programs in its raw REPL, by mpremote's transport.
 
-Rule: nothing here resets the board unless it is asked to; a soft reset would end a trial and lose what
+Rule: nothing here resets the board unless it is asked to; a hard reset would end a trial, each loses what
 is in RAM. But whatever runs on the board is interrupted when we connect. Every wait has an end.
 """
 
@@ -184,10 +184,17 @@ class Device:
         with self._bounded(_ANSWER_S):
             self._send("import machine\nmachine.reset()\n")
 
+    def restart(self) -> None:
+        """A soft reset: the program runs again, and a trial goes on. Raises Unreachable."""
+        with self._bounded(_ANSWER_S):
+            self._transport.exit_raw_repl()
+            self._line.write(b"\x04")
+
     def follow(self, on_line: Callable[[str], object], limit_s: float) -> bool:
         """What the board says by itself, until its program has ended and the REPL waits.
 
-        It ends, too, where `on_line` returns something true. Sends nothing. A port that goes away with the reset (USB of the chip itself) is opened again.
+        It ends, too, where `on_line` returns something true. Sends nothing. A port that goes away with the
+        reset (USB of the chip itself) is opened again.
         Returns: False when `limit_s` seconds have passed before. Raises Unreachable.
         """
         until = time.monotonic() + limit_s

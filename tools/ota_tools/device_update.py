@@ -20,19 +20,30 @@ _CONFIRMED = "ota: confirmed"
 _TRIAL_S = 60  # more than the window: the board starts again and runs its program
 
 _UPDATE = """\
+from ota.config import FILE, load_config
+about = ota.status()
+said = {"window_s": load_config(FILE).trial_window_s, "trial": about["trial"]}
 def show(done, total):
  print("ota-progress %d %d" % (done, total))
-updater = ota.Updater.from_config()
-release = updater.update(progress=show)
-if release is None:
- return {"reason": updater.reason}
-from ota.config import FILE, load_config
-return {"version": release.version, "sequence": release.sequence, "window_s": load_config(FILE).trial_window_s}
+if about["trial"]:
+ said["version"] = about["version"] or "the running image"
+elif about["boot"] >= 0 and about["boot"] != about["running"]:
+ said["version"] = about["slots"][about["boot"]]["version"]
+else:
+ updater = ota.Updater.from_config()
+ release = updater.update(progress=show)
+ if release is None:
+  return {"reason": updater.reason}
+ said["version"] = release.version
+return said
 """
 
 
 def install(found: Device, quiet: bool) -> dict[str, Any]:
-    """What was installed: version, sequence, window_s (seconds of trial); or reason: why nothing was."""
+    """What was installed, now or by main.py before we came; or reason: why nothing was.
+
+    Gives version, window_s (seconds of trial), and trial: it runs already, unconfirmed.
+    """
     with bar(0 if quiet else 1, "written") as advance:
         done = 0
 
