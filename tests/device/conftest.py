@@ -22,9 +22,8 @@ ABOUT: dict[str, str] = {}
 """Chip, board and firmware, once they are known."""
 
 WHAT = """
-import os
-about = os.uname()
-return {"board": about.machine, "firmware": about.version}
+import sys
+return {"board": sys.implementation._machine, "firmware": sys.version}
 """
 
 
