@@ -12,17 +12,16 @@ import pty
 import random
 import re
 import select
-import shlex
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from nginx import Nginx
+from ota_tools.board import bootloader, filesystem
+from ota_tools.board.model import describe_entries, load_board
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
@@ -193,11 +192,14 @@ class Bash:
     def close(self) -> None:
         """End it, and what it left in the background."""
         os.close(self._to)
-        for kind in (signal.SIGTERM, signal.SIGKILL):
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self._process.pid, kind)
-                time.sleep(0.3)
-        self._process.wait(5)
+        until = time.monotonic() + 3
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGTERM)
+            self._process.wait(5)
+            while time.monotonic() < until:
+                os.killpg(self._process.pid, 0)
+                time.sleep(0.02)
+            os.killpg(self._process.pid, signal.SIGKILL)
         os.close(self._ended)
         os.close(self._terminal)
 
@@ -277,6 +279,13 @@ class Page:
 # What is around a reader
 
 
+def files_of(folder: Path) -> dict[str, bytes]:
+    """The files of a board that is switched off."""
+    with contextlib.closing(load_board(folder)) as board:
+        part = board.table.find("vfs")
+        return filesystem.read(board.flash.read(part.offset, part.size))
+
+
 def free_port() -> int:
     """One that nobody listens on, and that no connection gets by itself."""
     while True:
@@ -286,39 +295,10 @@ def free_port() -> int:
             return port
 
 
-def certificates_of(folder: Path, name: str) -> None:
-    """A root, an intermediate authority and a server `name`: root.pem, fullchain.pem, server.key."""
-    folder.mkdir()
-    new = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 30"
-    authority = "-addext keyUsage=critical,keyCertSign"
-    server = "-addext basicConstraints=critical,CA:false"
-    for made, by, more in (
-        ("root", "", authority),
-        ("middle", "root", f"-addext basicConstraints=critical,CA:true {authority}"),
-        ("server", "middle", f"{server} -addext subjectAltName=DNS:{name},DNS:localhost"),
-    ):
-        line = f"openssl {new} -keyout {made}.key -out {made}.pem -subj /CN={made} {more}"
-        line += f" -CA {by}.pem -CAkey {by}.key" if by else ""
-        subprocess.run(shlex.split(line), cwd=folder, check=True, capture_output=True)
-    chain = (folder / "server.pem").read_bytes() + (folder / "middle.pem").read_bytes()
-    (folder / "fullchain.pem").write_bytes(chain)
-
-
-class PageNginx(Nginx):
-    """nginx with the configuration of a page.
-
-    Args:
-        config: gets the port that it should listen on; gives the whole nginx.conf.
-    """
-
-    def __init__(self, folder: Path, config: Callable[[int], str]) -> None:
-        folder.mkdir()
-        self._folder = folder
-        self._process = None
-        with socket.create_server(("127.0.0.1", 0), backlog=64) as listening:
-            port = listening.getsockname()[1]
-            self.ports, self.urls = {"": port}, {"": f"https://localhost:{port}"}
-            head = f"daemon off; pid {folder}/nginx.pid; error_log stderr info;"
-            user = "" if os.getuid() else "user root;"  # the folders of tests are private
-            (folder / "nginx.conf").write_text(f"{head} {user}\n{config(port)}")
-            self._start(folder / "nginx.conf", [listening.fileno()])
+def judge(folder: Path, label: str, image: bytes) -> None:
+    """From outside: the bootloader picks this slot, it is confirmed, it holds the image."""
+    with contextlib.closing(load_board(folder)) as board:
+        part = bootloader.selected(bootloader.read_entries(board.flash, board.table), board.table)
+        assert part.name == label
+        assert board.flash.read(part.offset, len(image)) == image
+        assert "2 VALID" in " ".join(describe_entries(board))
