@@ -103,7 +103,8 @@ def run_pytest(folder: Path, nodes: list[str], timeout_s: int) -> tuple[int, str
         with log.open("w") as out:
             os.dup2(out.fileno(), 1)
             os.dup2(out.fileno(), 2)
-            options = ["-x", "-q", "-p", "no:cacheprovider", f"--basetemp={folder}/tmp"]
+            options = ["-x", "-q", "-p", "no:cacheprovider", "-p", "no:timeout"]
+            options.append(f"--basetemp={folder}/tmp")
             code = int(pytest.main([*options, *(f"tests/{node}" for node in nodes)]))
             ota = sys.modules.get("ota")
             if ota is None or not str(ota.__file__).startswith(str(folder)):

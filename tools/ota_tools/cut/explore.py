@@ -1,13 +1,12 @@
 """Cuts one scenario everywhere and lets the board live on after each cut.
 
 A clean run gives the log; every state that a cut in it leaves is rebuilt from the log, and boot and
-recovery are then really executed, once for equal states. Their own steps are cut again: around
-otadata, journal and header the more often, elsewhere by chance.
+recovery are then really executed, once for equal states. Their own steps are cut again, each in one way
+left to chance: around otadata, journal and header the more often, elsewhere some of them.
 """
 
 import gc
 import random
-from collections.abc import Iterator
 from dataclasses import replace
 
 from ota import otadata
@@ -27,7 +26,6 @@ from ota_tools.partitions import Table, parse_csv
 _HEADER = 16
 _BIG_SAMPLES = 40
 _LIVES = 3  # times that the power comes back before the board must be where it belongs
-_OF_STEP = 0.125  # of the states of a step, where not all are tried
 
 
 class Explorer:
@@ -126,21 +124,14 @@ class Explorer:
         for number, step in enumerate(log):
             both = critical and self._is_critical(step)
             share = self._effort.pairs if both else self._effort.others
-            for how, torn in self._some(state, step, share, chance):
+            if chance.random() < share:
+                how, torn = chance.choice(list(cuts(state, step, chance, 1)))
                 there = f"{where}, then step {number} ({self._name(step)}), {how}"
                 before = len(self.result.states)
                 ours = number not in log.bootloader
                 self._try(torn, state, how, there, ours, lost_nvs(where))
                 self.result.pairs += len(self.result.states) - before
             state.apply(step)
-
-    def _some(
-        self, state: State, step: Step, share: float, chance: random.Random
-    ) -> Iterator[tuple[str, State]]:
-        if chance.random() < share / _OF_STEP:
-            for how, torn in cuts(state, step, chance, 1):
-                if share >= 1 or chance.random() < _OF_STEP:
-                    yield how, torn
 
     def _subsets(self, step: Step) -> int:
         part = self.table.otadata

@@ -12,7 +12,8 @@ class Effort:
 
     Attributes:
         subsets: random tears of a program; of otadata records eight times as many.
-        pairs: share of second cuts, where both are around otadata, journal or header.
+        pairs: share of the steps of each recovery that are cut, too, where both cuts are around otadata,
+            journal or header; 1: every pair.
         others: the same elsewhere.
         weak: share of programs that are repeated with a cell that fails.
         seed: for all that is left to chance.
@@ -21,15 +22,15 @@ class Effort:
     """
 
     subsets: int = 4
-    pairs: float = 0.02
-    others: float = 0.0005
+    pairs: float = 0.2
+    others: float = 0.005
     weak: float = 0.2
     seed: int = 1
     set_boot: str = ""
 
 
 NORMAL = Effort()
-DEEP = Effort(subsets=12, pairs=0.4, others=0.01, weak=1.0)
+DEEP = Effort(subsets=12, pairs=1, others=0.12, weak=1.0)
 
 
 @dataclass
