@@ -12,7 +12,6 @@ import subprocess
 import sys
 import threading
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -21,7 +20,7 @@ from site_of import Site
 from virtual import FACTORY_TABLE
 
 from ota import __version__
-from ota_tools import cli, device_update, library, resources
+from ota_tools import device_update, library, resources
 from ota_tools.board import filesystem, maker
 from ota_tools.board.image_maker import make_image
 from ota_tools.board.model import load_board
@@ -42,43 +41,6 @@ def few(monkeypatch):
     files = {f"/lib/ota/m{n}.mpy": random.Random(n).randbytes(3000) for n in range(8)}
     monkeypatch.setattr(library, "compiled", lambda chip: files)
     return files
-
-
-@dataclass
-class Call:
-    """What a call of `ota` gave."""
-
-    code: int
-    out: str
-    err: str
-
-    def json(self):
-        assert self.code == 0, self.err
-        return json.loads(self.out)
-
-    def line(self):
-        """The one line of a failure."""
-        assert self.code != 0, self.out
-        assert "Traceback" not in self.err
-        assert self.err.startswith("ota: ") and self.err.count("\n") == 1, self.err
-        return self.err.strip()
-
-
-@pytest.fixture
-def ota(monkeypatch, capsys):
-    """Run `ota` with these arguments, as its script would."""
-
-    def run(*args):
-        monkeypatch.setattr(sys, "argv", ["ota", *map(str, args)])
-        capsys.readouterr()
-        code = 0
-        try:
-            cli.main()
-        except SystemExit as e:
-            code = e.code or 0
-        return Call(code, *capsys.readouterr())
-
-    return run
 
 
 @pytest.fixture

@@ -1,37 +1,14 @@
-"""Keys of tests/data/openssl, a trust store, an image, and the command run in this process."""
+"""Keys of tests/data/openssl, a trust store, an image."""
 
-import json
-import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from ota_tools import cli, keys
+from ota_tools import keys
 from ota_tools import trust as trust_store
 from ota_tools.board.image_maker import make_image
 
 OPENSSL = Path(__file__).parents[1] / "data" / "openssl"
-
-
-@dataclass
-class Call:
-    """What a call of `ota` gave."""
-
-    code: int
-    out: str
-    err: str
-
-    def json(self):
-        assert self.code == 0, self.err
-        return json.loads(self.out)
-
-    def line(self):
-        """The one line of a failure."""
-        assert self.code != 0
-        assert "Traceback" not in self.err
-        assert self.err.startswith("ota: ") and self.err.count("\n") == 1, self.err
-        return self.err.strip()
 
 
 @pytest.fixture(scope="session")
@@ -69,23 +46,6 @@ def trust(root_key, release_key):
 def app():
     """An image of more than 200000 bytes: several blocks, the last one short."""
     return make_image({"app.py": b"print(1)\n"}, 200_000, "app")
-
-
-@pytest.fixture
-def ota(monkeypatch, capsys):
-    """Run `ota` with these arguments, as its script would."""
-
-    def run(*args):
-        monkeypatch.setattr(sys, "argv", ["ota", *map(str, args)])
-        capsys.readouterr()
-        code = 0
-        try:
-            cli.main()
-        except SystemExit as e:
-            code = e.code or 0
-        return Call(code, *capsys.readouterr())
-
-    return run
 
 
 @pytest.fixture(scope="session")
