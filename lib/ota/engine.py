@@ -31,7 +31,12 @@ _DAY_S = const(86400)
 
 TYPE_CHECKING = const(False)  # the device's compiler drops what stands below
 if TYPE_CHECKING:
-    from typing import Self
+    from typing import TypeVar
+
+    from .local import Wire
+    from .net import Network
+
+    Kind = TypeVar("Kind", bound="Engine")  # of a class method's class, as every editor knows it
 
 _running = False  # one check or download at a time, whoever asks
 
@@ -43,7 +48,12 @@ class Engine:
         reason: why the last check found nothing to install.
     """
 
-    def __init__(self, config: Config, port: "Port | None" = None, network=None) -> None:
+    def __init__(
+        self,
+        config: Config,
+        port: "Port | None" = None,
+        network: "Network | Wire | None" = None,
+    ) -> None:
         """Args:
         config: as `load_config` gives it.
         port: the board; by default the one that this runs on.
@@ -62,7 +72,12 @@ class Engine:
         self.reason = ""
 
     @classmethod
-    def from_config(cls, path: str = FILE, port: "Port | None" = None, network=None) -> "Self":
+    def from_config(
+        cls: "type[Kind]",
+        path: str = FILE,
+        port: "Port | None" = None,
+        network: "Network | Wire | None" = None,
+    ) -> "Kind":
         """One as `/ota.json` describes it. Raises SlotError `config`, `files`."""
         port = port or Port()
         return cls(load_config(port.path(path)), port, network)

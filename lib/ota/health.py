@@ -2,6 +2,8 @@
 
 import binascii
 
+from micropython import const
+
 from .config import FILE as CONFIG
 from .config import load_config
 from .errors import OtaError
@@ -11,8 +13,48 @@ from .port import Port
 from .receipt import FILE, load_receipts
 from .situation import Situation
 
+TYPE_CHECKING = const(False)  # the device's compiler drops what stands below
+if TYPE_CHECKING:
+    from typing import TypedDict
 
-def status(port: "Port | None" = None) -> dict:
+    class SlotStatus(TypedDict):
+        """Of each of `slots`."""
+
+        label: str
+        size: int
+        version: "str | None"
+        sequence: "int | None"
+
+    class Refused(TypedDict):
+        """Of each of `refused`."""
+
+        sha256: str
+        sequence: int
+
+    class Status(TypedDict):
+        """What `status` gives."""
+
+        running: int
+        boot: int
+        next: int
+        trial: bool
+        slots: "list[SlotStatus]"
+        otadata: "list[str]"
+        active: int
+        version: "str | None"
+        sequence: "int | None"
+        highest: int
+        outcome: str
+        outcome_version: str
+        reason: str
+        refused: "list[Refused]"
+        journal: bool
+        config: str
+        verified: bool
+        fault: str
+
+
+def status(port: "Port | None" = None) -> "Status":
     """Slots and their states, what runs and what boots next, and how the last update ended.
 
     Returns: dict with
@@ -36,7 +78,7 @@ def status(port: "Port | None" = None) -> dict:
     found = Situation(port)
     wrong, verified = _config(port)
     receipts = load_receipts(port.path(FILE))
-    slots = []
+    slots: "list[SlotStatus]" = []
     for index, part in enumerate(found.slots):
         info = part.info()
         receipt = receipts.get(index)

@@ -18,6 +18,17 @@ from .source import Body
 _QUIET_MS = const(200)
 _PARTIAL = const(206)
 
+TYPE_CHECKING = const(False)  # the device's compiler drops what stands below
+if TYPE_CHECKING:
+    from typing import Protocol
+
+    class Stream(Protocol):
+        """What a `Wire` reads and writes; None where it would block."""
+
+        def readinto(self, __buf: bytearray) -> "int | None": ...
+        def readline(self) -> "bytes | str | None": ...  # the stubs of a UART say str
+        def write(self, __buf: bytes) -> "int | None": ...
+
 
 class FileUrl:
     """`file:///sd/demo.manifest`: a path of the device."""
@@ -100,7 +111,7 @@ class Wire:
 
     is_noisy = True
 
-    def __init__(self, stream) -> None:
+    def __init__(self, stream: "Stream") -> None:
         self._stream = stream
 
     def connect(self, url, patience: Patience):

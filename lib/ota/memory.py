@@ -5,12 +5,35 @@ Layer 3. One function writes the journal; whoever changed it calls that.
 
 import binascii
 
+from micropython import const
+
 from .errors import error
 from .journal import EVENTS, SIZE, Journal, decode, encode
 from .port import Port
 
 _JOURNAL = "journal"
 _UNTOLD = "untold"
+
+TYPE_CHECKING = const(False)  # the device's compiler drops what stands below
+if TYPE_CHECKING:
+    from typing import TypedDict
+
+    class Event(TypedDict):
+        """Of each that `history` gives."""
+
+        time: int
+        event: str
+        slot: int
+        sequence: int
+
+    class Outcome(TypedDict):
+        """What `outcome` gives."""
+
+        outcome: str
+        reason: str
+        version: str
+        sequence: int
+        sha256: str
 
 
 def load_journal(port: Port, key: str = _JOURNAL) -> "Journal | None":
@@ -30,21 +53,21 @@ def save_journal(port: Port, journal: Journal) -> None:
     port.nvs_write(_JOURNAL, encode(journal))
 
 
-def history(port: "Port | None" = None) -> "list[dict]":
+def history(port: "Port | None" = None) -> "list[Event]":
     """The last events, newest first, at most 16.
 
     Returns: list of dicts with time (Unix seconds by the clock of that moment), event (a name as in
     `status()["outcome"]`, or "activated"), slot, sequence.
     """
     journal = load_journal(port or Port())
-    found = []
+    found: "list[Event]" = []
     for time, event, slot, sequence in journal.events() if journal else ():
         name = EVENTS[event] if event < len(EVENTS) else str(event)
         found.append({"time": time, "event": name, "slot": slot, "sequence": sequence})
     return found
 
 
-def outcome(port: "Port | None" = None) -> "dict | None":
+def outcome(port: "Port | None" = None) -> "Outcome | None":
     """How the last attempt ended, told once: None until the next one has ended.
 
     Where `/ota.json` has a `report_url` the server is told in this way, and this is not needed.
@@ -89,7 +112,7 @@ def keep_untold(port: Port, journal: Journal) -> None:
         port.nvs_write(_UNTOLD, encode(journal))
 
 
-def about(journal: Journal) -> dict:
+def about(journal: Journal) -> "Outcome":
     """The outcome in a journal, for people and servers; see `outcome`."""
     return {
         "outcome": EVENTS[journal.outcome],

@@ -40,7 +40,7 @@ def deliver(port: Port, config: Config, source):
 def fields_of(port: Port, config: Config, journal: Journal) -> dict:
     """The fields of a report: at most 1400 bytes of JSON."""
     receipt = load_receipts(port.path(FILE)).get(port.running())
-    fields = about(journal)
+    fields: dict = dict(about(journal))
     fields["format"] = _FORMAT
     fields["id"] = identity(port, journal)
     fields["device"] = binascii.hexlify(port.device_id()).decode()

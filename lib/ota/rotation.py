@@ -20,6 +20,16 @@ CURRENT = ".current"
 _LIMIT = const(11265)  # HEADER_LIMIT + 1 + LIMIT
 _STEPS = const(32)
 
+TYPE_CHECKING = const(False)  # the device's compiler drops what stands below
+if TYPE_CHECKING:
+    from typing import TypedDict
+
+    class TrustStatus(TypedDict):
+        """What `trust_status` gives."""
+
+        number: int
+        expired: bool
+
 
 def stored(port: Port, path: str) -> Trust:
     """The trust store with the highest number that is whole, of the two on the device.
@@ -45,7 +55,7 @@ def stored(port: Port, path: str) -> Trust:
     raise error("trust-store", "%s: %s" % (path, wrong))
 
 
-def trust_status(port: "Port | None" = None) -> dict:
+def trust_status(port: "Port | None" = None) -> "TrustStatus":
     """What the device trusts, for people. Apart from `status()`: it verifies a signature.
 
     Returns: dict with number of the trust store, and expired: its date has passed, a warning only.

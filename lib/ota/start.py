@@ -17,8 +17,14 @@ _ACTIVATED = const(2)  # from this state on a boot has something to do
 _RECORD = const(512)
 _CRC = const(4)  # its last bytes
 
+TYPE_CHECKING = const(False)  # the device's compiler drops what stands below
+if TYPE_CHECKING:
+    from .port import Port
 
-def boot(window_s: int = 0, crashes: int = 8, within_s: int = 600, port=None) -> None:
+
+def boot(
+    window_s: int = 0, crashes: int = 8, within_s: int = 600, port: "Port | None" = None
+) -> None:
     """What boot.py calls first: finish, note or start whatever the last reset left. Once: another call
     does nothing.
 

@@ -30,6 +30,11 @@ from ota_tools.ports import open_port
 
 SIZE = 300_000
 SCRIPT = Path(sys.executable).parent / "ota"
+INTERRUPTIBLE = [
+    "env",  # whoever started the tests in the background may have had SIGINT ignored
+    "--default-signal=INT",
+    SCRIPT,
+]
 BOOT = resources.device_file("boot.py").read_bytes()
 CONFIRMS = b"import ota\nota.self_test([('all', lambda: True)])\n"
 FAILS = b"import ota\nota.self_test([('lamp', lambda: False)])\n"
@@ -328,7 +333,7 @@ def test_ctrl_c_in_an_update_says_what_boots_and_the_next_one_goes_on(ota, make,
     port, _ = make({"/main.py": CONFIRMS, **site.files(part_kib=64)})
     site.publish(maker.application_image("1.1", True, 1_400_000), "1.1", 2)
     site.server._on_request = lambda request: time.sleep(0.2)  # a slow server
-    command = [SCRIPT, "device", "update", "--port", port]
+    command = [*INTERRUPTIBLE, "device", "update", "--port", port]
     with subprocess.Popen(
         command, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as process:
@@ -367,7 +372,7 @@ def test_a_program_without_an_end_that_confirms_runs_on(ota, make, site):
 def test_ctrl_c_in_a_trial_says_that_the_board_should_be_left_alone(make, site):
     port, _ = make({"/main.py": FOREVER})
     site.publish(maker.application_image("1.1", True, SIZE), "1.1", 2)
-    command = [SCRIPT, "device", "update", "--port", port]
+    command = [*INTERRUPTIBLE, "device", "update", "--port", port]
     with subprocess.Popen(
         command, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as process:

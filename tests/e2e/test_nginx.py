@@ -108,7 +108,6 @@ def run(cases, mark, port=None):
 ON_VM = """
 import esp32
 import json
-import link
 import os
 import vfs
 
@@ -116,7 +115,7 @@ import vfs
 def mark(*args):
     # The host restores the file system meanwhile.
     vfs.umount("/")
-    link.call("mark", *args)
+    esp32.call("mark", *args)
     vfs.mount(esp32.Partition.find(esp32.Partition.TYPE_DATA, label="vfs")[0], "/")
     os.chdir("/")
 

@@ -47,6 +47,7 @@ RANK = {name: rank for rank, name in enumerate(name for layer in ORDER for name 
 HARDWARE = ("esp32", "machine", "network")
 CONST = "from micropython import const"
 HOST_ONLY = ("typing", "__future__")
+TYPES = "TYPE_CHECKING"  # the device's compiler drops what stands below
 
 
 def violations(module: str, source: str) -> list[str]:
@@ -55,7 +56,10 @@ def violations(module: str, source: str) -> list[str]:
     found = []
     if module not in RANK:
         found.append("not in ORDER")
+    for_types = {each for node in ast.walk(tree) if _is_for_types(node) for each in node.body}
     for node in ast.walk(tree):
+        if node in for_types and ast.unparse(node).startswith("from typing import "):
+            continue
         if isinstance(node, ast.Import):
             for alias in node.names:
                 found += _absolute(module, alias.name)
@@ -97,10 +101,13 @@ def _executed_at_import(node: ast.AST) -> list[ast.AST]:
     nodes = []
     for child in ast.iter_child_nodes(node):
         function = isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda))
-        types_only = isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING"
-        if not function and not types_only:
+        if not function and not _is_for_types(child):
             nodes += [child, *_executed_at_import(child)]
     return nodes
+
+
+def _is_for_types(node: ast.AST) -> bool:
+    return isinstance(node, ast.If) and ast.unparse(node.test) == TYPES
 
 
 def _is_import(node: ast.AST) -> bool:
@@ -153,6 +160,7 @@ def test_right_imports_are_accepted():
         ("slot", "import os\nfrom .errors import error\nfrom .otadata import encode"),
         ("image", "from .otadata import encode"),
         ("port", "def f():\n    import esp32, machine, network"),
+        ("slot", "if TYPE_CHECKING:\n    from typing import TypeVar"),
         ("__init__", "def f():\n    from .trial import boot\n    return boot"),
         ("__init__", "from micropython import const\nX = const(1)"),
         ("__init__", "TYPE_CHECKING = False\nif TYPE_CHECKING:\n    from .trial import boot"),

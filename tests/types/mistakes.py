@@ -38,3 +38,13 @@ ota.self_test([("server", updater.reachable), "app"])  # expect: list-item
 ota.AsyncUpdater.from_config().update()  # expect: unused-coroutine
 ota.boot(window="60")  # expect: call-arg
 ota.status().running  # expect: attr-defined
+ota.status()["slot"]  # expect: typeddict-item
+ota.status()["slots"][0]["label"].decode()  # expect: attr-defined
+ota.outcome()["reason"]  # expect: index
+ota.history()[0]["when"]  # expect: typeddict-item
+ota.trust_status()["numbers"]  # expect: typeddict-item
+ota.Wire(machine.UART(1))
+ota.Wire("/dev/ttyUSB0")  # expect: arg-type
+ota.Updater.from_config(network=ota.Wire(machine.UART(1))).check()
+ota.Updater.from_config(network="wifi")  # expect: arg-type
+ota.boot(port="board")  # expect: arg-type
