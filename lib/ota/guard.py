@@ -1,17 +1,21 @@
 """Notices a confirmed image that crashes again and again.
 
 Layer 5. Loaded only by a start that follows a crash, or a power-on after some. The count lies in NVS,
-blob `crashes`: u32 count, u32 time of the first one, by a clock that goes on until power-on.
+blob `crashes`: u32 count, u32 time of the first one, by a clock that goes on until power-on, and u32 seq of
+the otadata record that decided: another image has crashes of its own.
 """
 
 import struct
 import time
 
+from micropython import const
+
 from .chip import POWER_ON, Chip
-from .otadata import is_valid, slot_of
+from .otadata import active, is_valid, seq_of, slot_of
 
 _KEY = "crashes"
-_FIELDS = "<II"
+_FIELDS = "<III"
+_SIZE = const(12)
 
 
 def is_crash_loop(chip: Chip, entries, slots: int, limit: int, window_s: int) -> bool:
@@ -25,20 +29,20 @@ def is_crash_loop(chip: Chip, entries, slots: int, limit: int, window_s: int) ->
         slots: how many there are.
     """
     if chip.reset_cause() == POWER_ON:
-        chip.nvs_store(_KEY, bytes(8))
+        chip.nvs_store(_KEY, bytes(_SIZE))
         return False
     if not (is_valid(entries[0]) and is_valid(entries[1])):
         return False
     if slot_of(entries[0], slots) == slot_of(entries[1], slots):
         return False
-    record = bytearray(8)
-    count = since = 0
-    if chip.nvs_read(_KEY, record) == len(record):
-        count, since = struct.unpack(_FIELDS, record)
+    record = bytearray(_SIZE)
+    chip.nvs_read(_KEY, record)  # where there is none, whose is 0, and no seq is
+    count, since, whose = struct.unpack(_FIELDS, record)
     now = int(time.time())
-    if not 0 <= now - since <= window_s:
+    seq = seq_of(entries[active(entries)])
+    if whose != seq or not 0 <= now - since <= window_s:
         count, since = 0, now
     count += 1
     looping = count >= limit
-    chip.nvs_store(_KEY, struct.pack(_FIELDS, 0 if looping else count, since))
+    chip.nvs_store(_KEY, struct.pack(_FIELDS, 0 if looping else count, since, seq))
     return looping

@@ -90,7 +90,7 @@ def _entries(chip: Chip) -> tuple:
 
 def _is_looping(chip: Chip, crashes: int, within_s: int) -> bool:
     cause = chip.reset_cause()
-    count = bytearray(8)
+    count = bytearray(12)
     if cause not in (HARD, WATCHDOG):
         if cause != POWER_ON or not chip.nvs_read("crashes", count) or not any(count):
             return False

@@ -8,7 +8,7 @@ import time
 from types import SimpleNamespace
 
 import pytest
-from fakes import make_release
+from fakes import make_image, make_release
 from virtual import BLANK, FACTORY_OTA_TABLE, FACTORY_TABLE, IMAGE_A, IMAGE_B, Virtual
 
 import ota
@@ -25,8 +25,6 @@ from ota_tools.board.model import DEEP_SLEEP, HARD, POWER_ON, SOFT, WATCHDOG, Bo
 
 DIGEST = hashlib.sha256(IMAGE_B).digest()
 SEQUENCE = 2
-
-"""A requirement that was found not to hold. Take the mark away with the bug."""
 
 
 @pytest.fixture
@@ -1470,6 +1468,24 @@ def test_the_eighth_crash_falls_back_to_the_other_image(v, cause):
     told = outcome(v.port())
     assert (told["outcome"], told["reason"]) == ("crash loop", "8 resets in 600 s")
     assert (told["version"], told["sequence"]) == ("1.1", SEQUENCE)
+
+
+def test_the_crashes_of_an_image_do_not_count_for_its_successor(v):
+    confirmed(v)
+    for _ in range(7):
+        assert crash(v) == 0
+    mended = make_image(9000, seed=3)
+    release = make_release(mended, sequence=SEQUENCE + 1, version="1.2")
+    port = v.port()
+    announce(port, Situation(port), release, mended[:16])
+    v.put("ota_0", mended)
+    activate(port, release)
+    v.reset()
+    boot(v)
+    trial.confirm(v.port())
+    for _ in range(7):
+        assert crash(v) == 0 and v.running() == "ota_0"
+    assert not remembered(v).refused
 
 
 def test_a_crash_loop_falls_back_once_only(v):

@@ -75,9 +75,17 @@ def test_every_crash_is_counted_with_one_write():
         chip.now = 1000 + count
         chip.crashed()
         assert chip.writes == count
-        assert chip.blob == struct.pack("<II", count, 1001)
+        assert chip.blob == struct.pack("<III", count, 1001, 2)
     chip.crashed()
     assert chip.blob[:4] == bytes(4)
+
+
+def test_each_image_has_crashes_of_its_own():
+    chip = Chip()
+    for _ in range(7):
+        chip.crashed()
+    successor = (encode(3, VALID), encode(2, VALID))
+    assert [chip.crashed(successor) for _ in range(8)] == [False] * 7 + [True]
 
 
 def test_only_crashes_within_the_window_count():
@@ -98,7 +106,7 @@ def test_the_last_second_of_the_window_is_in_it():
         chip.now += late
         assert chip.crashed() == wanted, late
         if not wanted:
-            assert chip.blob == struct.pack("<II", 1, chip.now)
+            assert chip.blob == struct.pack("<III", 1, chip.now, 2)
 
 
 def test_a_clock_that_goes_back_begins_a_new_window():
@@ -107,7 +115,7 @@ def test_a_clock_that_goes_back_begins_a_new_window():
         chip.crashed()
     chip.now -= 1
     assert not chip.crashed()
-    assert chip.blob == struct.pack("<II", 1, 999)
+    assert chip.blob == struct.pack("<III", 1, 999, 2)
 
 
 def test_without_another_image_nothing_is_counted():
@@ -133,11 +141,11 @@ def test_whether_two_records_name_one_slot_depends_on_the_number_of_slots():
 
 
 def test_a_count_that_cannot_be_read_is_none():
-    begun = struct.pack("<II", 7, 1000)
-    for blob in (b"", b"short", begun[:6], bytes(7), bytes(9), begun + begun):
+    begun = struct.pack("<III", 7, 1000, 2)
+    for blob in (b"", b"short", begun[:8], bytes(11), bytes(13), begun + begun):
         chip = Chip(blob)
         assert not chip.crashed()
-        assert chip.blob == struct.pack("<II", 1, 1000)
+        assert chip.blob == struct.pack("<III", 1, 1000, 2)
 
 
 def test_nvs_that_fails_comes_through():
@@ -151,9 +159,9 @@ def test_nvs_that_fails_comes_through():
 
 
 def test_a_power_on_starts_anew():
-    chip = Chip(struct.pack("<II", 7, 1000))
+    chip = Chip(struct.pack("<III", 7, 1000, 2))
     chip.cause = POWER_ON
     assert not chip.crashed()
     chip.cause = HARD
     assert not chip.crashed()
-    assert struct.unpack("<II", chip.blob) == (1, 1000)
+    assert struct.unpack("<III", chip.blob) == (1, 1000, 2)
