@@ -29,8 +29,12 @@ def _named(config: Config, trust: Trust) -> list:
     return [config.manifest_url] if config.manifest_url else trust.manifest_urls
 
 
-def first_url(config: Config, trust: Trust):
-    """The first of them that can be used. Raises SlotError `config`; SourceError `url` for none."""
+def first_url(config: Config, trust: Trust, other=None):
+    """The first of them that can be used; `other` where nobody names one. Raises SlotError `config`;
+    SourceError `url` for none.
+    """
+    if other and not _named(config, trust):
+        return other
     for text in manifest_urls(config, trust):
         try:
             return url_of(text, config.manifest_url)
@@ -44,7 +48,8 @@ def check_store(port: Port, config: Config, old: Trust, new: Trust) -> None:
 
     Raises SourceError `url`; SlotError `config`, `files`.
     """
-    manifest_urls(config, new)
+    if not new.bare_images:  # of those the application names the address
+        manifest_urls(config, new)
     for text in new.manifest_urls:
         Url(text)
     if old.tls_roots or new.tls_roots:

@@ -121,12 +121,12 @@ class Engine:
         self._checked = self._found = None
         self._begin()
         try:
-            trust = self._checked = self._trust()
+            url = url_of(text, text)
+            trust = self._checked = yield from self._newest(self._trust(), url)
             if not trust.bare_images:
                 raise error("bare-image", "the trust store allows none")
             from .bare import examine
 
-            url = url_of(text, text)
             yield from self._open(trust, url)
             source = self._sources[0]
             room = next_slot(Situation(self._port))[1].info()[3]
@@ -259,6 +259,18 @@ class Engine:
             elif failure:
                 raise failure
         return trust, release
+
+    def _newest(self, trust: Trust, url):
+        # The newest trust store, for what no manifest tells of one: a key may have been revoked.
+        base = self._asked = first_url(self._config, trust, url)
+        yield from self._open(trust, base)
+        try:
+            newest = yield from self._walk(trust)
+        except (ImageError, SignatureError):
+            newest = self._trust()  # a page that says something else is no trust store
+        if newest.number > trust.number or not (base.authority() and url.authority()):
+            self._close()  # other TLS roots, or another kind of source
+        return newest
 
     def _walk(self, trust: Trust):
         source = self._sources[0]

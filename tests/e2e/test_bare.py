@@ -12,7 +12,9 @@ from stores import Ec, Rsa, role, store
 from ota import recovery, source, start, trial
 from ota.errors import OtaError
 from ota.health import status
+from ota.strict import b64url_encode
 from ota.updater import Updater
+from ota_tools.serve import Server
 
 
 def sign(folder, data: bytes, *pems, more=()) -> bytes:
@@ -34,8 +36,6 @@ class Bench:
         self.site = site
         self.folder = folder
         tls = [site.paths.ca_der.read_bytes()]
-        from ota.strict import b64url_encode
-
         fields = {"tls_roots": [b64url_encode(tls[0]).decode()], "bare_images": True, **fields}
         releases = fields.pop("releases", [RELEASE])
         site.trust = store(1, [ROOT], releases, [ROOT], **fields)
@@ -115,7 +115,20 @@ def test_only_where_the_trust_store_says_so(site, tmp_path):
     b = Bench(site, tmp_path, bare_images=False)
     b.signed(app())
     assert b.code() == "bare-image"
-    assert site.asked() == []
+    assert site.asked() == ["/trust-2.json"]
+
+
+def test_a_key_that_was_revoked_meanwhile_signs_nothing(b):
+    b.signed(app())
+    new = Rsa(DATA / "stranger.pem")
+    tls = b.site.paths.ca_der.read_bytes()
+    fields = {"tls_roots": [b64url_encode(tls).decode()], "bare_images": True}
+    follows = store(2, [ROOT], [new], [ROOT], **fields)
+    (b.site.published / "trust-2.json").write_bytes(follows)
+    assert b.code() == "signature"
+    b.signed(app(), DATA / "stranger.pem")
+    b.install()
+    b.confirm()
 
 
 def test_the_image_that_runs_is_nothing_to_do(b):
@@ -249,7 +262,7 @@ def test_a_bad_bare_image_has_its_code(b, name, code, make, touched):
 def test_another_chip_is_seen_by_the_first_part(b):
     b.signed(app(chip=9))
     assert b.code() == "wrong-chip"
-    assert len(b.site.asked(1)) == 1
+    assert len(b.site.asked(1)) == 2  # a newer trust store, and the first part
 
 
 def test_an_image_that_fills_the_slot_with_its_signature_fits(b):
@@ -339,7 +352,10 @@ def test_a_download_that_was_cut_begins_anew(b):
 
 @pytest.mark.parametrize("is_home", [True, False])
 def test_credentials_go_to_the_manifests_host_only(b, monkeypatch, is_home):
-    manifest_url = f"{b.site.server.url}/m" if is_home else "https://other.example/m"
+    paths = b.site.paths
+    (b.folder / "nothing").mkdir()
+    elsewhere = Server(b.folder / "nothing", paths.server_pem, paths.server_key, host="localhost")
+    manifest_url = f"{b.site.server.url if is_home else elsewhere.url}/m"
     files = b.site.files(manifest_url=manifest_url, bearer="secret")
     b.v.root.joinpath("ota.json").write_bytes(files["/ota.json"])
     sent = []
@@ -352,8 +368,10 @@ def test_credentials_go_to_the_manifests_host_only(b, monkeypatch, is_home):
     monkeypatch.setattr(source, "request", noted)
     b.signed(app())
     b.install()
-    assert len(sent) >= 3
-    assert {b"Bearer secret" in request for request in sent} == {is_home}
+    elsewhere.close()
+    images = [request for request in sent if b"/app-signed.bin" in request]
+    assert len(images) >= 3
+    assert {b"Bearer secret" in request for request in images} == {is_home}
 
 
 def test_a_file_of_the_device_is_a_bare_image_too(b):

@@ -13,6 +13,7 @@ from ota_tools.board.flash import Flash, Operation
 from ota_tools.cut import campaign
 from ota_tools.cut.explore import Explorer
 from ota_tools.cut.judge import Judge
+from ota_tools.cut.life import Failed
 from ota_tools.cut.result import Effort
 from ota_tools.cut.scenarios import BY_NAME, SCENARIOS
 from ota_tools.cut.state import NvsWrite, State
@@ -62,6 +63,39 @@ def test_a_big_image_is_cut_at_samples(world):
     explorer = Explorer(world, BY_NAME["big"], QUICK, (3, 40))
     found = explorer.run()
     assert found.failed == [] and found.states
+
+
+def test_what_decides_is_cut_in_a_big_image_too(world):
+    explorer = Explorer(world, BY_NAME["big"], QUICK)
+    life = explorer._life(explorer.start())
+    life.run(BY_NAME["big"].act)
+    critical = {at for at, step in enumerate(life.log) if explorer._is_critical(step)}
+    shards = [Explorer(world, BY_NAME["big"], QUICK, (n, 3))._chosen(life.log) for n in range(3)]
+    assert critical <= set().union(*shards)
+    assert sum(map(len, shards)) == len(set().union(*shards)) < len(life.log) / 4
+
+
+@pytest.mark.parametrize("variant", ["old", "new"])
+def test_set_boot_is_cut_in_the_same_engine_and_leaves_what_no_cut_may_leave(world, variant):
+    found = explore(world, "dead", Effort(subsets=8, pairs=0, others=0, set_boot=variant))
+    assert found.cut == found.operations
+    assert any("resets again and again" in each.what for each in found.failed)
+
+
+def test_an_outcome_that_is_never_told_is_seen(world, monkeypatch):
+    monkeypatch.setattr("ota.memory.untold", lambda port: None)
+    assert {each.what for each in explore(world, "tells").failed} == {
+        "nobody was told how the update ended"
+    }
+
+
+def test_a_board_that_does_not_get_to_where_the_cuts_begin_is_a_failure(world, monkeypatch):
+    def never(self, main):
+        raise Failed("it resets again and again")
+
+    monkeypatch.setattr("ota_tools.cut.life.Life.run", never)
+    (found,) = explore(world, "same").failed
+    assert (found.where, found.what) == ("before any cut", "it resets again and again")
 
 
 def test_every_scenario_has_a_name_of_its_own_and_a_story():

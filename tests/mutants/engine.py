@@ -322,4 +322,16 @@ MUTANTS = [
         "            elif False:",
         "e2e/test_attacks.py::test_an_attack_has_its_code_and_the_next_honest_release_is_confirmed[freeze: 304 for ever, until the manifest expired]",
     ),
+    (
+        "bare: by a key that was revoked meanwhile",
+        "yield from self._newest(self._trust(), url)",
+        "self._trust()",
+        "e2e/test_bare.py::test_a_key_that_was_revoked_meanwhile_signs_nothing",
+    ),
+    (
+        "bare: a page that is no trust store ends it",
+        "except (ImageError, SignatureError):\n            newest",
+        "except ZeroDivisionError:\n            newest",
+        "e2e/test_bare.py::test_a_server_without_parts_is_refused",
+    ),
 ]

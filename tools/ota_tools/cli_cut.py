@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from ota_tools.cut.scenarios import Scenario
 
 _SHOWN = 10
+_LEAST = 10_000
+"""Distinct states of a whole run that is worth its name."""
 
 
 @click.command()
@@ -101,6 +103,8 @@ def cut(
                 console.print(f"kept: {path}", markup=False)
     if report:
         campaign.publish(facts, "deep" if deep else "normal", report)
+    if not names and len(total.result.states) < _LEAST:
+        raise Refused(f"only {len(total.result.states)} states were tried, at least {_LEAST}")
     if total.result.failed:
         raise Refused(f"{len(total.result.failed)} states broke what no cut may break")
 

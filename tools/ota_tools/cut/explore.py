@@ -48,6 +48,8 @@ class Explorer:
         self.judge = Judge(self.table, world.apps, world.stores)
         self.result = Result()
         self._proven: set[bytes] = set()
+        self._cut_again_from: set[bytes] = set()
+        self._known = self._proven
         self._goes_back: set[bytes] = set()
         self._allowed = set(scenario.ends) | set(scenario.runs)
 
@@ -55,7 +57,11 @@ class Explorer:
         """Everything. Failures stand in the result."""
         gc.freeze()  # the library collects garbage, and what is older than this is none
         result = self.result
-        state = self.start()
+        try:
+            state = self.start()
+        except Failed as e:
+            result.failed.append(Failure(self._scenario.name, "before any cut", str(e)))
+            return result
         clean = self._life(state.copy())
         past = self._past(state, state, False)
         clean.watch = lambda app: past.check(clean, app)
@@ -64,7 +70,7 @@ class Explorer:
         except Failed as e:
             self._fail("without any cut", str(e), state)
             return result
-        chosen = self._chosen(len(clean.log))
+        chosen = self._chosen(clean.log)
         if self._shard[0] == 0:
             result.nvs_writes = sum(isinstance(step, NvsWrite) for step in clean.log)
             if not self._scenario.big:
@@ -73,12 +79,12 @@ class Explorer:
                 result.sampled["operations"] += len(clean.log)
         for number, step in enumerate(clean.log):
             if number in chosen:
-                if self._scenario.big:
-                    result.sampled["cuts"] += 1
-                else:
-                    result.cut[kind_of(step)] += 1
                 ours = number not in clean.log.bootloader
-                self._cut(state, step, number, ours)
+                if self._cut(state, step, number, ours):
+                    if self._scenario.big:
+                        result.sampled["cuts"] += 1
+                    else:
+                        result.cut[kind_of(step)] += 1
                 self._weaken(state, step, number, ours)
             state.apply(step)
         if self._shard[0] == 0:
@@ -102,22 +108,31 @@ class Explorer:
 
     # The cuts
 
-    def _chosen(self, count: int) -> set[int]:
+    def _chosen(self, log: Log) -> set[int]:
+        # Of a big scenario what is critical, and samples of the rest.
         number, of = self._shard
-        every = max(1, count // _BIG_SAMPLES) if self._scenario.big else 1
-        return set(range(number * every, count, of * every))
+        every = max(1, len(log) // _BIG_SAMPLES) if self._scenario.big else 1
+        critical = [at for at, step in enumerate(log) if self._is_critical(step)]
+        return set(sorted({*range(0, len(log), every), *critical})[number::of])
 
     def _chance(self, what: object) -> random.Random:
         # Every state can be made again without those before it.
         return random.Random(f"{self._effort.seed} {self._scenario.name} {what}")  # noqa: S311
 
-    def _cut(self, before: State, step: Step, number: int, ours: bool) -> None:
+    def _cut(self, before: State, step: Step, number: int, ours: bool) -> int:
+        # How many states that gave.
         chance = self._chance(number)
         critical = self._is_critical(step)
+        made = 0
         for how, state in cuts(before, step, chance, self._subsets(step)):
             where = f"step {number} ({self._name(step)}), {how}"
+            # Each step of a recovery from a critical cut is seen, but those that were cut again already.
+            self._known = self._cut_again_from if critical else self._proven
             log = self._try(state, before, how, where, ours)
+            self._known = self._proven
             self._cut_again(state, log, critical, where)
+            made += 1
+        return made
 
     def _cut_again(self, state: State, log: Log, critical: bool, where: str) -> None:
         chance = self._chance(where)
@@ -217,9 +232,10 @@ class Explorer:
             forgetful: NVS was lost already.
         """
         key = state.key()
-        if key in self.result.states:
+        if key in self.result.states and (self._known is self._proven or key in self._known):
             return Log()
-        self.result.states[key] = how.split(":")[0]
+        self._known.add(key)
+        self.result.states.setdefault(key, how.split(":")[0])
         log = Log()
         after = state.copy()
         try:
@@ -273,6 +289,7 @@ class Explorer:
                 if not known:
                     self._install_then(life.state.copy())
                 self._proven |= visited
+                self._known |= visited
                 return
         raise Failed(
             f"it does not arrive: ran {' '.join(life.boots[-12:])}, errors {' '.join(life.errors)}, "
@@ -293,7 +310,7 @@ class Explorer:
         def watch(app: App | None) -> None:
             past.check(life, app)
             key = self._key(life)
-            if key in self._proven:
+            if key in self._known:
                 raise _Known
             visited.add(key)
 
@@ -324,6 +341,8 @@ class Explorer:
         wrong = self.judge.wrong(state)
         if wrong:
             raise Failed("; ".join(wrong))
+        if life.asked and journal and journal.untold:
+            raise Failed("nobody was told how the update ended")
         ends: set[str] = set(self._scenario.ends)
         if forgetful and app and app.version not in ends and self.judge.is_confirmed(state, part):
             self.result.forgotten += 1

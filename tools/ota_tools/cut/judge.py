@@ -35,6 +35,7 @@ class Journal:
     digest: bytes
     slot: int
     refused: tuple[tuple[bytes, int], ...]
+    untold: bool
 
 
 class Judge:
@@ -73,7 +74,15 @@ class Judge:
         (epoch,) = struct.unpack_from("<H", record, 248)
         ring = [struct.unpack_from("<16sQ", record, 76 + 24 * n) for n in range(4)]
         refused = tuple((digest, above) for digest, above in ring if above)
-        return Journal(record[1], (epoch, highest), sequence, record[24:56], record[72], refused)
+        return Journal(
+            record[1],
+            (epoch, highest),
+            sequence,
+            record[24:56],
+            record[72],
+            refused,
+            record[196] == 1,
+        )
 
     def receipts(self, state: State) -> dict[int, tuple[bytes, tuple[int, int]]] | None:
         """Slot -> SHA-256, and epoch and sequence, by the receipts; None where the file system does

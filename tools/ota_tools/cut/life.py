@@ -87,6 +87,7 @@ class Life:
         log: every step since the object was made.
         passed: versions that passed their self-test on trial.
         told: how updates ended, as the application was told.
+        asked: it wants to be told.
         boots: versions that were started, by the content of their slot; "" for anything else.
         errors: codes that the application got.
         faults: codes with which boot() may fail.
@@ -116,6 +117,7 @@ class Life:
         self._booting = False
         self.passed: set[str] = set()
         self.told: list[str] = []
+        self.asked = False
         self.boots: list[str] = []
         self.errors: list[str] = []
         self.faults: tuple[str, ...] = ()
@@ -209,6 +211,7 @@ class Life:
 
     def tell(self) -> None:
         """Ask how the last update ended, until there is nothing more to tell."""
+        self.asked = True
         while found := ota.memory.outcome(self.port):
             self.told.append(str(found))
 
