@@ -32,6 +32,8 @@ def measure(bench: Bench) -> Numbers:
         found[f"import/{name}"] = cost
     found["heap/kept after boot"] = memory.kept_after(bench)[0]
     found["min heap/check and download"] = memory.min_heap(bench, "ours", 1)
+    for name, added in signature.added_heap(bench).items():
+        found[f"heap/{name} adds"] = added
     grown = counts.grow_all(bench)
     found["allocated/per 4 KiB sector"] = round(grown["ours per sector"], 2)
     found["allocated/per 64 KiB block"] = round(grown["ours per block"], 1)

@@ -59,6 +59,18 @@ def measure(bench: Bench) -> Result:
     return Result(counts["pow"], counts["verify"], ratio, met, note, spread, details)
 
 
+def added_heap(bench: Bench) -> dict[str, int]:
+    """By key: bytes by which the smallest heap grows where the loaded code verifies one signature."""
+    rsa, ec = (
+        {what: need(bench, what) for what in ("nothing", done)}
+        for need, done in ((_need, "verify"), (_need_p256, "any"))
+    )
+    return {
+        "RSA verify": rsa["verify"] - rsa["nothing"],
+        "P-256 verify": ec["any"] - ec["nothing"],
+    }
+
+
 def _need(bench: Bench, what: str) -> int:
     # Bytes of the smallest heap with which one run succeeds, the key and the signature loaded.
     def fits(heap: int) -> bool:
