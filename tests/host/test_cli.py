@@ -53,8 +53,7 @@ def test_help_works_and_shows_an_example(ota, path):
     call = ota(*path, "--help")
     assert (call.code, call.err) == (0, "")
     assert f"Usage: {' '.join(('ota', *path))}" in call.out
-    if path not in GROUPS:
-        assert f"Example:  ota {' '.join(path)}" in call.out
+    assert f"Example:  ota {' '.join(path)}" in call.out
 
 
 def test_help_says_where_to_begin_and_has_every_command_in_a_group():
@@ -265,7 +264,7 @@ def test_interrupt_ends_without_a_traceback(ota, monkeypatch):
 def test_wrong_call_has_exit_code_2_and_says_where_help_is(ota, args):
     call = ota(*args)
     assert (call.code, call.out) == (2, "")
-    assert "--help" in call.err and "Error: " in call.err and "Traceback" not in call.err
+    assert call.line().endswith("--help` shows how")
 
 
 @pytest.mark.parametrize("args", GROUPS, ids=" ".join)

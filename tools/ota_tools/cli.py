@@ -8,6 +8,7 @@ from pathlib import Path
 
 import rich_click as click
 from click.core import ParameterSource
+from click.exceptions import NoArgsIsHelpError
 from rich_click.utils import CommandGroupDict
 
 from ota import trust as device_trust
@@ -61,20 +62,34 @@ def main() -> None:
         where = f"{e.filename}: " if e.filename else ""
         complain(where + (e.strerror or str(e)))
         sys.exit((Usage if where else Failure).exit_code)
-    except click.ClickException as e:
+    except NoArgsIsHelpError as e:
         e.show()
+        sys.exit(e.exit_code)
+    except click.ClickException as e:
+        context = getattr(e, "ctx", None)
+        command = context.command_path if context else "ota"
+        complain(f"{e.format_message()} `{command} --help` shows how")
         sys.exit(2)
     except click.Abort:
         sys.exit(130)
 
 
 @click.group()
-@click.rich_config(help_config=click.RichHelpConfiguration(command_groups={"ota": GROUPS}))
+@click.rich_config(
+    help_config=click.RichHelpConfiguration(
+        command_groups={"ota": GROUPS},
+        force_terminal="FORCE_COLOR" in os.environ or None,  # not where a log is taken for one
+    )
+)
 @click.version_option(package_name="esp32-ota")
 def cli() -> None:
     """Signed firmware updates for ESP32 boards that run MicroPython.
 
     Begin with `ota demo`: a virtual board updates itself, fails, goes back, loses power and recovers.
+
+    \b
+    Example:  ota demo
+              ota release --help
     """
 
 

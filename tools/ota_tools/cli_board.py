@@ -19,7 +19,11 @@ from ota_tools.terminal import (
 
 @click.group()
 def board() -> None:
-    """Virtual boards: an ESP32 in a folder, run by the real MicroPython VM."""
+    """Virtual boards: an ESP32 in a folder, run by the real MicroPython VM.
+
+    \b
+    Example:  ota board new myboard
+    """
 
 
 @board.command("vm")

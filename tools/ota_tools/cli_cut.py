@@ -5,11 +5,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import rich_click as click
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from ota_tools.failures import Refused, Usage
-from ota_tools.terminal import PATH, as_json_option, console, show
+from ota_tools.terminal import PATH, as_json_option, bar, console, quiet_option, show
 
 if TYPE_CHECKING:
     from ota_tools.cut.campaign import Total
@@ -35,6 +33,7 @@ _LEAST = 10_000
     type=click.Choice(["old", "new"]),
     help="Activate by Partition.set_boot() instead, as older or newer ESP-IDF has it: to compare.",
 )
+@quiet_option
 @as_json_option
 def cut(
     names: tuple[str, ...],
@@ -45,6 +44,7 @@ def cut(
     kept: Path | None,
     report: Path | None,
     set_boot: str | None,
+    quiet: bool,
     as_json: bool,
 ) -> None:
     """Cut the power at every flash and NVS operation of an update, and let the board live on.
@@ -78,21 +78,15 @@ def cut(
     workers = jobs or campaign.processors()
     start = time.monotonic()
     shards = min(8, 2 * workers) if deep else 1
-    with Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        console=Console(stderr=True),
-        disable=as_json,
-        transient=True,
-    ) as progress:
-        bar = progress.add_task("cutting", total=len(chosen) * shards)
+    with bar("cutting", not (quiet or as_json), parts=True) as told_parts:
+        done = 0
 
         def told(name: str, total: "Total") -> None:
+            nonlocal done
+            done += 1
             found = total.result
             text = f"{len(found.states)} states, {len(found.failed)} failures; done: {name}"
-            progress.update(bar, advance=1, description=text)
+            told_parts(done, len(chosen) * shards, text)
 
         total = campaign.run(chosen, effort, workers, shards, told)
     facts = total.facts() | {"seed": seed, "seconds": round(time.monotonic() - start)}

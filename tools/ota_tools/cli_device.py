@@ -12,14 +12,16 @@ from rich.table import Table as Grid
 from ota_tools import device_setup
 from ota_tools.cli_doctor import beside, doctor, report
 from ota_tools.device import BAUD, Device, connect
-from ota_tools.device_update import bar, follow_trial, install
+from ota_tools.device_update import follow_trial, install
 from ota_tools.doctor import Finding
 from ota_tools.failures import Refused
 from ota_tools.terminal import (
     PATH,
     as_json_option,
+    bar,
     complain,
     console,
+    quiet_option,
     read_store,
     show,
 )
@@ -77,6 +79,9 @@ def device() -> None:
 
     The port is a serial one, `socket://host:port`, or `board:DIR` for a virtual board, which has power
     for as long as the command runs.
+
+    \b
+    Example:  ota device status --port /dev/ttyUSB0
     """
 
 
@@ -87,6 +92,7 @@ def device() -> None:
 @click.option("--trust", type=PATH, help="Trust store for the board, where it has none.")
 @click.option("--force", is_flag=True, help="Replace boot.py, main.py and what contradicts.")
 @click.option("--py", "source", is_flag=True, help="Copy the library as source, not compiled.")
+@quiet_option
 @as_json_option
 def setup(
     port: str,
@@ -96,6 +102,7 @@ def setup(
     trust: Path | None,
     force: bool,
     source: bool,
+    quiet: bool,
     as_json: bool,
 ) -> None:
     """Bring library, boot.py and configuration onto a board that has two OTA slots.
@@ -110,8 +117,8 @@ def setup(
     wish = device_setup.Wish(product, board, store, force, source)
     with connect(port, baud) as found:
         made = device_setup.plan(found, wish)
-        with bar(made.size if not as_json else 0, "copied") as advance:
-            device_setup.carry_out(found, made, advance)
+        with bar("copied", not (quiet or as_json)) as told:
+            device_setup.carry_out(found, made, told)
         if made.files or made.gone:
             found.reset()
     about = {
@@ -172,8 +179,9 @@ def _lines(about: dict[str, Any]) -> dict[str, Any]:
 @click.option(
     "--wait/--no-wait", default=True, help="Follow the board until its trial has ended. Default."
 )
+@quiet_option
 @as_json_option
-def update(port: str, baud: int, wait: bool, as_json: bool) -> None:
+def update(port: str, baud: int, wait: bool, quiet: bool, as_json: bool) -> None:
     """Install what the board's server offers, reset, and follow the trial.
 
     The board must be in its network: run main.py until it is, or let boot.py join. After the reset
@@ -185,7 +193,7 @@ def update(port: str, baud: int, wait: bool, as_json: bool) -> None:
     Example:  ota device update --port /dev/ttyUSB0
     """
     with connect(port, baud) as found:
-        release = install(found, as_json)
+        release = install(found, quiet or as_json)
         if "reason" in release:
             show({"updated": False, "reason": release["reason"]}, as_json)
             return
@@ -199,7 +207,7 @@ def update(port: str, baud: int, wait: bool, as_json: bool) -> None:
         if not wait:
             show({"updated": True, "version": release["version"], "trial": "not awaited"}, as_json)
             return
-        about = follow_trial(found, release, as_json)
+        about = follow_trial(found, release, quiet or as_json)
     confirmed = about["outcome"] == "confirmed" and about["outcome_version"] == release["version"]
     fields = {
         "updated": True,

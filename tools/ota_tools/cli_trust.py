@@ -109,7 +109,11 @@ _forget = click.option(
 
 @click.group()
 def trust() -> None:
-    """The trust store: which keys a device believes."""
+    """The trust store: which keys a device believes.
+
+    \b
+    Example:  ota trust show ota_trust.json
+    """
 
 
 @trust.command("init")

@@ -150,17 +150,27 @@ def plan(device: Device, wish: Wish) -> Plan:
     return made
 
 
-def carry_out(device: Device, made: Plan, progress: Callable[[int], None] | None = None) -> None:
-    """Write, prove and put into place. Raises Unreachable, Failure, Refused."""
+def carry_out(
+    device: Device, made: Plan, progress: Callable[[int, int], None] | None = None
+) -> None:
+    """Write, prove and put into place; `progress(bytes written, of all)`. Raises Unreachable, Failure, Refused."""
     if not made.files and not made.gone:
         return
     folders = sorted({path.rpartition("/")[0] for path in made.files} - {""}, key=len)
     parents = [folder.rpartition("/")[0] for folder in folders]
     folders = [p for p in dict.fromkeys([*parents, *folders]) if p]
     device.run(_FOLDERS.format(folders=folders))
+    done = 0
+
+    def advance(n: int) -> None:
+        nonlocal done
+        done += n
+        if progress:
+            progress(done, made.size)
+
     for path, data in made.files.items():
         if path not in made.staged:
-            device.write(path + NEW, data, progress)
+            device.write(path + NEW, data, advance)
     found = device.hashes([path + NEW for path in made.files])
     for path, data in made.files.items():
         if found.get(path + NEW) != hashlib.sha256(data).hexdigest():

@@ -3,17 +3,12 @@
 Rule: once the new image runs nothing is sent: a Ctrl-C would end main.py before it could confirm.
 """
 
-import contextlib
-from collections.abc import Callable, Iterator
 from typing import Any
 
 import rich_click as click
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
-from rich.progress import TimeRemainingColumn as TimeLeft
-from rich.progress import TransferSpeedColumn as Speed
 
 from ota_tools.device import Device
-from ota_tools.terminal import complain, console
+from ota_tools.terminal import bar, complain, console
 
 _UPDATE_S = 900  # a server that lets wait, and pauses between attempts
 _CONFIRMED = "ota: confirmed"
@@ -44,16 +39,12 @@ def install(found: Device, quiet: bool) -> dict[str, Any]:
 
     Gives version, window_s (seconds of trial), and trial: it runs already, unconfirmed.
     """
-    with bar(0 if quiet else 1, "written") as advance:
-        done = 0
+    with bar("written", not quiet) as told:
 
         def hear(line: str) -> None:
-            nonlocal done
             words = line.split()
             if words[:1] == ["ota-progress"] and len(words) == 3:
-                at, total = int(words[1]), int(words[2])
-                advance(at - done, total)
-                done = at
+                told(int(words[1]), int(words[2]))
             elif not quiet:
                 console.print(line, style="dim", markup=False)
 
@@ -111,25 +102,3 @@ def follow_trial(found: Device, release: dict[str, Any], quiet: bool) -> dict[st
     found.stop()
     about: dict[str, Any] = found.ask("return ota.status()")
     return about
-
-
-@contextlib.contextmanager
-def bar(total: int, what: str) -> Iterator[Callable[..., None]]:
-    """Gives advance(bytes, total=None), which shows a bar; silent where `total` is 0."""
-    if not total:
-        yield lambda *_: None
-        return
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        DownloadColumn(),
-        Speed(),
-        TimeLeft(),
-    )
-    with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task(what, total=total)
-
-        def advance(n: int, new_total: int | None = None) -> None:
-            progress.update(task, advance=n, total=new_total or total)
-
-        yield advance

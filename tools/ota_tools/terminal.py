@@ -1,13 +1,17 @@
 """What the commands share: options, files read with errors that name them, tables and JSON out."""
 
+import contextlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 from rich.console import Console
 from rich.markup import escape
+from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.progress import TimeRemainingColumn as TimeLeft
+from rich.progress import TransferSpeedColumn as Speed
 from rich.table import Table as Grid
 
 from ota import trust as device_trust
@@ -25,6 +29,7 @@ FLASH_SIZES = {4: "partitions.csv", 8: "partitions-8MiB.csv", 16: "partitions-16
 
 PATH = click.Path(path_type=Path)
 SEQUENCE = click.IntRange(1, 10**15 - 1)  # digits that strict JSON has
+quiet_option = click.option("--quiet", is_flag=True, help="No progress.")
 as_json_option = click.option(
     "--json", "as_json", is_flag=True, help="One JSON object on standard output."
 )
@@ -34,6 +39,37 @@ def complain(text: str) -> None:
     """One line on standard error."""
     line = escape(" ".join(text.split()))
     Console(stderr=True, highlight=False, soft_wrap=True).print(f"[red]ota:[/red] {line}")
+
+
+Told = Callable[..., None]
+"""told(done, total), and a new text where there is one."""
+
+
+@contextlib.contextmanager
+def bar(what: str, shown: bool, parts: bool = False) -> Iterator[Told]:
+    """A bar with what is done, its rate, and the time that is left; on a terminal only.
+
+    Args:
+        what: is done.
+        shown: somebody wants to see it.
+        parts: `done` counts parts of the work, not bytes.
+    """
+    columns = (MofNCompleteColumn(),) if parts else (DownloadColumn(), Speed())
+    with Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        *columns,
+        TimeLeft(),
+        console=console,
+        transient=True,
+        disable=not (shown and console.is_terminal),
+    ) as progress:
+        task = progress.add_task(what, total=None)
+
+        def told(done: int, total: int, text: str = what) -> None:
+            progress.update(task, completed=done, total=total, description=text)
+
+        yield told
 
 
 def show(fields: dict[str, Any], as_json: bool) -> None:
