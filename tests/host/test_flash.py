@@ -15,6 +15,13 @@ from ota_tools.loader import Loader
 OLD_FILES = {"/main.py": b"print('old')\n", "/data/log.txt": bytes(5000)}
 OLD_VFS = 0x200000
 VFS = 0x370000
+TWO_SLOTS = """
+nvs,     data, nvs,   0x9000,   0x4000
+otadata, data, ota,   0xd000,   0x2000
+ota_0,   app,  ota_0, 0x10000,  0x180000
+ota_1,   app,  ota_1, 0x190000, 0x180000
+vfs,     data, fat,   0x310000, 0xF0000
+"""
 WIFI = b'{"ssid": "virtual", "key": "virtual"}'
 
 
@@ -66,6 +73,24 @@ def flash(ota):
 
 def held(folder):
     return (folder / "flash.bin").read_bytes()
+
+
+def has_table(folder):
+    return held(folder)[0x8000:0x9000].strip(b"\xff") != b""
+
+
+def pulled_after(monkeypatch, name, calls):
+    """The cable is pulled at a call of the Loader's method `name`, after that many."""
+    method = getattr(Loader, name)
+    left = [calls]
+
+    def until_pulled(self, *args):
+        if not left[0]:
+            raise Unreachable("the cable is gone")
+        left[0] -= 1
+        return method(self, *args)
+
+    monkeypatch.setattr(Loader, name, until_pulled)
 
 
 def files_of(data, offset=VFS):
@@ -421,11 +446,38 @@ def test_a_board_that_goes_away_half_way_is_one_line_and_the_same_again_is_safe(
     monkeypatch.setattr(Loader, "write", pulled)
     call = flash("firmware.bin", "--port", "board:old", "--yes")
     assert call.code == 3 and "the cable is gone" in call.line()
-    assert held(board)[0x10000:0x11000] == b"\xff" * 4096, "nothing old starts"
+    assert not has_table(board), "nothing starts"
     monkeypatch.undo()
     monkeypatch.chdir(board.parent)
     assert flash("firmware.bin", "--port", "board:old", "--yes").code == 0
     assert held(board)[0x10000:0x11000] == synthetic.app()[:4096]
+
+
+@pytest.mark.parametrize("erases", [1, 2, 4])
+def test_an_old_second_slot_does_not_start_once_anything_was_erased(
+    flash, ota, stock, monkeypatch, erases
+):
+    put_board(stock / "two", synthetic.merged(table=TWO_SLOTS), OLD_FILES, vfs=0x310000)
+    opened = Flash.open(stock / "two" / "flash.bin")
+    opened.load(0x190000, synthetic.app(seed="second"))
+    opened.close()
+    pulled_after(monkeypatch, "erase", erases)
+    assert flash("firmware.bin", "--port", "board:two", "--yes").code == 3
+    assert not has_table(stock / "two")
+    assert "partition table" in ota("board", "run", "two").line()
+
+
+@pytest.mark.parametrize("left", [1, 2, 3])
+def test_the_partition_table_is_written_when_all_else_is_there(flash, board, monkeypatch, left):
+    write = Loader.write
+
+    def pulled(self, regions, progress=None):
+        write(self, regions[:-left], progress)
+        raise Unreachable("the cable is gone")
+
+    monkeypatch.setattr(Loader, "write", pulled)
+    assert flash("firmware.bin", "--port", "board:old", "--yes").code == 3
+    assert not has_table(board)
 
 
 def test_a_line_that_breaks_while_files_are_listed_is_told_as_it_is(board):

@@ -176,10 +176,10 @@ def _runs(data: bytes, start: int, end: int) -> list[tuple[int, int]]:
 
 
 def _blank(table: Table) -> list[tuple[int, int]]:
-    # Of a slot the sector that says whether there is an image, also of the first one: half-way nothing
-    # old shall start. All of vfs: in a block that littlefs has not written yet it would believe an older
-    # file system. The application's own partitions stay.
-    found = [(slot.offset, SECTOR) for slot in table.ota_slots]
+    # Of the other slots the sector that says whether there is an image. All of vfs: in a block that
+    # littlefs has not written yet it would believe an older file system. The application's own
+    # partitions stay.
+    found = [(slot.offset, SECTOR) for slot in table.ota_slots[1:]]
     for part in table.partitions:
         if part.name == VFS or (part.type == DATA and part.subtype in _BELIEVED):
             found.append((part.offset, part.size))

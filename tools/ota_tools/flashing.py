@@ -1,9 +1,9 @@
 """A composed flash onto a board: what fits the board, and in which order it is written.
 
-Rule: first everything that would be believed is erased, then bootloader, table, application and files are
-written, upwards. A board that was left half-way has no application, or no files, and does not boot; the same
-command again starts from the beginning, for nothing is taken over from the board but a bootloader, which
-is left alone where it is right already.
+Rule: the partition table is the first thing that is erased and the last that is written. Without one no
+bootloader starts anything, so a board that was left half-way does not boot, and the same command again
+starts from the beginning: nothing is taken over from the board but a bootloader, which is left alone where
+it is right already.
 """
 
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from collections.abc import Callable
 from ota_tools import compose, firmware
 from ota_tools.compose import Composed
 from ota_tools.failures import Refused
-from ota_tools.loader import Loader, Region
+from ota_tools.loader import SECTOR, Loader, Region
 from ota_tools.partitions import TABLE_OFFSET
 
 
@@ -65,6 +65,7 @@ def write(
         pieces = [piece for piece in pieces if piece.offset != start]
     else:
         keep = b""
+    loader.erase(TABLE_OFFSET, SECTOR)
     if erase and not keep:
         loader.erase(0, loader.flash_size)
     elif erase:
@@ -72,5 +73,6 @@ def write(
     else:
         for offset, size in composed.blank:
             loader.erase(offset, size)
+    pieces = sorted(pieces, key=lambda piece: piece.offset == TABLE_OFFSET)
     loader.write([Region(p.offset, p.data, p.what) for p in pieces], progress)
     loader.reset()
