@@ -338,13 +338,55 @@ def test_a_backup_has_everything_and_brings_the_files_back(flash, board, stock):
     assert OLD_FILES.items() <= files_of(held(board)).items()
 
 
-def test_a_backup_is_never_written_over(flash, board, stock):
+@pytest.mark.parametrize("name", ["table.bin", "notes.txt"])
+def test_a_backup_is_never_written_over(flash, board, stock, name):
     (stock / "saved").mkdir()
-    (stock / "saved" / "table.bin").write_bytes(b"older")
+    (stock / "saved" / name).write_bytes(b"older")
     before = held(board)
     call = flash("firmware.bin", "--port", "board:old", "--yes", "--backup", "saved")
-    assert "saved is not empty: a backup is never written over" in call.line()
+    assert "saved is not empty and is never written over: name another folder" in call.line()
     assert held(board) == before
+    assert [path.name for path in (stock / "saved").iterdir()] == [name]
+    assert not (stock / "saved.incomplete").exists()
+
+
+@pytest.mark.parametrize("method", ["write", "erase"])
+def test_a_backup_that_is_complete_is_kept_when_the_command_runs_again(
+    flash, board, stock, monkeypatch, snapshot, method
+):
+    call = ["firmware.bin", "--port", "board:old", "--yes", "--backup", "saved"]
+    with monkeypatch.context() as patch:
+        pulled_after(patch, method, 0)
+        assert flash(*call).code == 3
+    before = snapshot(stock / "saved")
+    assert before["nvs.bin"].startswith(b"settings") and before["files/data/log.txt"] == bytes(
+        5000
+    )
+    said = flash(*call, "--json").json()
+    assert "saved holds a backup already: it is kept as it is" in said["notes"]
+    assert said["files come back with"] == "--files saved/files"
+    assert snapshot(stock / "saved") == before
+    assert has_table(board)
+
+
+@pytest.mark.parametrize("at", [0x9000, OLD_VFS])
+def test_a_backup_that_was_cut_begins_anew(flash, board, stock, monkeypatch, at):
+    read = Loader.read
+
+    def pulled(self, offset, size, progress=None):
+        if offset == at and size > 4096:
+            raise Unreachable("the cable is gone")
+        return read(self, offset, size, progress)
+
+    call = ["firmware.bin", "--port", "board:old", "--yes", "--backup", "saved"]
+    with monkeypatch.context() as patch:
+        patch.setattr(Loader, "read", pulled)
+        assert flash(*call).code == 3
+    assert (stock / "saved.incomplete" / "table.bin").exists() and not (stock / "saved").exists()
+    before = held(board)
+    assert flash(*call).code == 0
+    assert (stock / "saved" / "vfs.bin").read_bytes() == before[OLD_VFS:]
+    assert not (stock / "saved.incomplete").exists()
 
 
 def test_files_behind_the_last_partition_are_found_as_micropython_1_26_has_them(flash, stock):

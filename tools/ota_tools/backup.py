@@ -5,6 +5,8 @@ Rule: looking changes nothing, and reads no more than it needs. Where the table 
 there.
 """
 
+import filecmp
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -30,6 +32,7 @@ _UNIT = 32  # read and program size of MicroPython's VfsLfs2
 _NVS = 0x02
 _VFS = ("vfs", "ffat")
 _FAT = 0x81
+_TABLE, _NVS_FILE, _VFS_FILE, _FILES = "table.bin", "nvs.bin", "vfs.bin", "files/"
 
 
 class Flash(Protocol):
@@ -104,32 +107,58 @@ def summary(found: Found, table: Table) -> str:
 
 def save(
     folder: Path, flash: Flash, found: Found, progress: Callable[[int, int], None] | None = None
-) -> list[str]:
-    """Copy table, vfs and NVS into a new folder: names of what was written.
+) -> bool:
+    """Copy table, vfs and NVS into a new folder; False where it holds such a backup already.
 
-    `files/` holds the files by themselves where the littlefs is readable. Raises Refused where the folder
-    holds something, or there is no table to save by; Unreachable.
+    `files/` holds the files by themselves where the littlefs is readable. A board without a table was
+    left half-way, after its backup. Raises Refused where the folder holds something else, or there is
+    no table to save by; Unreachable.
     """
-    if folder.exists() and any(folder.iterdir()):
-        raise Refused(
-            f"{folder} is not empty: a backup is never written over, name another folder"
-        )
+    is_taken = folder.exists() and any(folder.iterdir())
+    taken = Refused(f"{folder} is not empty and is never written over: name another folder")
+    if is_taken and not (folder / _TABLE).exists():
+        raise taken
     if found.table is None:
+        if is_taken:
+            return False
         raise Refused("no backup without a readable partition table: leave --backup out")
-    folder.mkdir(0o700, parents=True, exist_ok=True)  # NVS has the key of the WiFi
-    (folder / "table.bin").write_bytes(flash.read(TABLE_OFFSET, TABLE_SIZE))
-    written = ["table.bin"]
+    fresh = Path(f"{folder.absolute()}.incomplete")
+    shutil.rmtree(fresh, ignore_errors=True)
+    _copy(fresh, flash, found, progress)
+    if is_taken:
+        is_same = _is_same(fresh, folder)
+        shutil.rmtree(fresh)
+        if not is_same:
+            raise taken
+        return False
+    if folder.exists():
+        folder.rmdir()
+    fresh.rename(folder)
+    return True
+
+
+def contents(folder: Path) -> list[str]:
+    """What a backup holds: `table.bin`, `files/`."""
+    return [name for name in (_TABLE, _NVS_FILE, _VFS_FILE, _FILES) if (folder / name).exists()]
+
+
+def _copy(
+    folder: Path, flash: Flash, found: Found, progress: Callable[[int, int], None] | None
+) -> None:
+    folder.mkdir(0o700, parents=True)  # NVS has the key of the WiFi
+    (folder / _TABLE).write_bytes(flash.read(TABLE_OFFSET, TABLE_SIZE))
     if found.nvs:
-        (folder / "nvs.bin").write_bytes(flash.read(found.nvs.offset, found.nvs.size))
-        written.append("nvs.bin")
+        (folder / _NVS_FILE).write_bytes(flash.read(found.nvs.offset, found.nvs.size))
     if found.vfs:
         data = flash.read(found.vfs.offset, found.vfs.size, progress)
-        (folder / "vfs.bin").write_bytes(data)
-        written.append("vfs.bin")
+        (folder / _VFS_FILE).write_bytes(data)
         if found.files is not None:
-            _unpack(folder / "files", filesystem.read(data))
-            written.append("files/")
-    return written
+            _unpack(folder / _FILES, filesystem.read(data))
+
+
+def _is_same(fresh: Path, folder: Path) -> bool:
+    names = [name for name in contents(fresh) if name != _FILES]
+    return filecmp.cmpfiles(fresh, folder, names, shallow=False)[0] == names
 
 
 def _vfs_of(table: Table, flash_size: int) -> Partition | None:

@@ -94,7 +94,9 @@ def convert(
 @_size_option("the chip's; with -o what the bootloader says")
 @click.option("--no-library", is_flag=True, help="FIRMWARE carries ota frozen: no /lib/ota.")
 @click.option("--py", "as_source", is_flag=True, help="The library as .py, not compiled.")
-@click.option("--backup", "backup_to", type=PATH, help="Save table, files and NVS here first.")
+@click.option(
+    "--backup", "backup_to", type=PATH, help="Save table, files and NVS here first, once."
+)
 @click.option("--erase", is_flag=True, help="Erase the whole flash first.")
 @click.option(
     "--baud",
@@ -141,7 +143,7 @@ def flash(
     An app image goes onto a board that has a bootloader, or takes --bootloader: a bootloader.bin, or
     the merged firmware.bin of the same chip. --files has your app.py, wifi.json, and whatever else;
     its main.py, boot.py and ota.json count in place of the shipped ones, hidden files stay out.
-    `--files DIR/files` gets the files of a --backup DIR back.
+    `--files DIR/files` gets the files of a --backup DIR back; a backup is never written over.
     """
     from ota_tools.release import check_names
 
@@ -184,7 +186,7 @@ def flash(
         before = backup.look(loader)
         rows = backup.losses(before, composed.table)
         _ask(rows, backup.summary(before, composed.table), yes, as_json)
-        saved = _save(backup_to, loader, before, talk)
+        saved = _save(backup_to, loader, before, notes, talk) if backup_to else {}
         kept = b"" if parsed.bootloader else whole.bootloader
         with _progress("writing", talk) as progress:
             flashing.write(loader, composed, erase, kept, progress)
@@ -271,14 +273,14 @@ def _ask(rows: list[dict[str, Any]], summary: str, yes: bool, as_json: bool) -> 
 
 
 def _save(
-    folder: Path | None, loader: "Loader", before: backup.Found, talk: bool
+    folder: Path, loader: "Loader", before: backup.Found, notes: list[str], talk: bool
 ) -> dict[str, Any]:
-    if folder is None:
-        return {}
     with _progress("backup", talk) as progress:
-        written = backup.save(folder, loader, before, progress)
-    about: dict[str, Any] = {"backup": [f"{folder}/{name}" for name in written]}
-    if "files/" in written:
+        if not backup.save(folder, loader, before, progress):
+            notes.append(f"{folder} holds a backup already: it is kept as it is")
+    names = backup.contents(folder)
+    about: dict[str, Any] = {"backup": [f"{folder}/{name}" for name in names]}
+    if "files/" in names:
         about["files come back with"] = f"--files {folder}/files"
     return about
 
