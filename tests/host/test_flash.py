@@ -49,8 +49,8 @@ def board(stock):
     return stock / "old"
 
 
-def put_board(folder, merged, files=None, chip="esp32", vfs=OLD_VFS):
-    rom.blank(folder, CHIPS[chip].id, 4 << 20)
+def put_board(folder, merged, files=None, chip="esp32", vfs=OLD_VFS, size=4 << 20):
+    rom.blank(folder, CHIPS[chip].id, size)
     flash = Flash.open(folder / "flash.bin")
     flash.load(CHIPS[chip].bootloader_offset, merged)
     flash.load(0x9000, b"settings")
@@ -422,12 +422,40 @@ def test_an_app_image_keeps_the_bootloader_of_the_board(flash, board):
     assert said["rollback"]["verdict"] == "unknown"
 
 
-def test_the_bootloader_of_the_board_is_told_the_size_of_its_flash(flash, stock):
-    boot = synthetic.bootloader(flash_size="2MB")
+@pytest.mark.parametrize("size", ["2MB", "8MB"])
+def test_the_only_bootloader_is_never_written_over(flash, stock, size):
+    boot = synthetic.bootloader(flash_size=size)
     put_board(stock / "old", synthetic.merged(bootloader=boot))
-    assert flash("app.bin", "--port", "board:old", "--yes").code == 0
+    before = held(stock / "old")
+    call = flash("app.bin", "--port", "board:old", "--yes")
+    assert f"the board's bootloader is for {size}, not 4MB, and never written over" in call.line()
+    assert "name one with --bootloader" in call.line()
+    assert held(stock / "old") == before
+    call = flash("app.bin", "--port", "board:old", "--yes", "--bootloader", "firmware.bin")
+    assert call.code == 0
     (stock / "boot.bin").write_bytes(held(stock / "old")[0x1000:0x8000])
     assert "Flash size: 4MB\n" in independent.image_info(stock / "boot.bin")
+
+
+def test_the_bootloader_of_the_board_is_kept_with_the_flash_size_that_it_is_for(flash, stock):
+    put_board(stock / "old", synthetic.merged(), size=8 << 20)
+    before = held(stock / "old")[0x1000:0x8000]
+    assert "or --flash-size 4MB" in flash("app.bin", "--port", "board:old", "--yes").line()
+    call = ["app.bin", "--port", "board:old", "--yes", "--flash-size", "4MB", "--json"]
+    assert flash(*call).json()["flash"] == "4MB"
+    assert held(stock / "old")[0x1000:0x8000] == before
+
+
+@pytest.mark.parametrize("method", ["erase", "write"])
+@pytest.mark.parametrize("args", [[], ["--erase"]])
+def test_a_cut_leaves_the_bootloader_that_is_kept(flash, board, monkeypatch, method, args):
+    before = held(board)[0x1000:0x8000]
+    call = ["app.bin", "--port", "board:old", "--yes", *args]
+    with monkeypatch.context() as patch:
+        pulled_after(patch, method, 0 if method == "write" else 1)
+        assert flash(*call).code == 3
+    assert held(board)[0x1000:0x8000] == before
+    assert flash(*call).code == 0
 
 
 def test_erase_leaves_nothing_of_the_old_board(flash, board):

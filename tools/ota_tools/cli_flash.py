@@ -140,8 +140,8 @@ def flash(
     Example:  ota flash ESP32_GENERIC-20250415-v1.25.0.bin --port /dev/ttyUSB0 \\
                   --product sensor --board v2 --trust ota_trust.json --files app --backup saved
 
-    An app image goes onto a board that has a bootloader, or takes --bootloader: a bootloader.bin, or
-    the merged firmware.bin of the same chip. --files has your app.py, wifi.json, and whatever else;
+    An app image goes onto a board that has a bootloader for its flash size, which is never written
+    over, or takes --bootloader: a bootloader.bin, or the merged firmware.bin of the same chip. --files has your app.py, wifi.json, and whatever else;
     its main.py, boot.py and ota.json count in place of the shipped ones, hidden files stay out.
     `--files DIR/files` gets the files of a --backup DIR back; a backup is never written over.
     """
@@ -181,15 +181,14 @@ def flash(
     talk = not (as_json or quiet)
     with connect(port, baud) as loader:
         size = flashing.flash_size_for(loader, parsed, SIZES[flash_size] if flash_size else None)
-        whole = flashing.with_bootloader(loader, parsed)
+        whole = flashing.with_bootloader(loader, parsed, size)
         composed = put_together(whole, size)
         before = backup.look(loader)
         rows = backup.losses(before, composed.table)
         _ask(rows, backup.summary(before, composed.table), yes, as_json)
         saved = _save(backup_to, loader, before, notes, talk) if backup_to else {}
-        kept = b"" if parsed.bootloader else whole.bootloader
         with _progress("writing", talk) as progress:
-            flashing.write(loader, composed, erase, kept, progress)
+            flashing.write(loader, composed, erase, not parsed.bootloader, progress)
         if not (loader.can_reset or port.startswith(BOARD)):
             notes.append("this port cannot reset the board: press EN")
     about = _about_flash(whole, composed, notes)

@@ -2,8 +2,7 @@
 
 Rule: the partition table is the first thing that is erased and the last that is written. Without one no
 bootloader starts anything, so a board that was left half-way does not boot, and the same command again
-starts from the beginning: nothing is taken over from the board but a bootloader, which is left alone where
-it is right already.
+starts from the beginning. A bootloader that is taken over from the board is not touched: there is no other.
 """
 
 from collections.abc import Callable
@@ -30,8 +29,11 @@ def flash_size_for(loader: Loader, parsed: firmware.Firmware, asked: int | None)
     return asked or loader.flash_size
 
 
-def with_bootloader(loader: Loader, parsed: firmware.Firmware) -> firmware.Firmware:
-    """The firmware, with the board's own bootloader where it brings none. Raises Refused."""
+def with_bootloader(loader: Loader, parsed: firmware.Firmware, size: int) -> firmware.Firmware:
+    """The firmware, with the board's own bootloader where it brings none.
+
+    Raises Refused where the board has none, or one for another flash than of `size` bytes.
+    """
     if parsed.bootloader:
         return parsed
     start = firmware.CHIPS[parsed.chip].bootloader_offset
@@ -41,6 +43,14 @@ def with_bootloader(loader: Loader, parsed: firmware.Firmware) -> firmware.Firmw
         raise Refused(
             f"the board has no bootloader to keep ({e}): name one with --bootloader"
         ) from e
+    is_for = compose.flash_size_of(found)
+    if is_for != size:
+        name = compose.size_name(is_for)
+        smaller = f", or --flash-size {name}" if is_for < size else ""
+        raise Refused(
+            f"the board's bootloader is for {name}, not {compose.size_name(size)}, and never "
+            f"written over, for there is no other: name one with --bootloader{smaller}"
+        )
     return parsed._replace(bootloader=found)
 
 
@@ -48,31 +58,23 @@ def write(
     loader: Loader,
     composed: Composed,
     erase: bool,
-    keep: bytes = b"",
+    keep: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> None:
     """Erase, write, verify, reset.
 
     Args:
         erase: the whole flash first, and not only what would be believed.
-        keep: the bootloader that lies on the board; not written again where it is the composed one.
+        keep: the bootloader that lies on the board, which is the composed one.
         progress: progress(bytes written, of all).
     Raises Unreachable where the board goes away; what it holds then does not boot.
     """
-    pieces = composed.pieces
-    start = firmware.CHIPS[composed.chip].bootloader_offset
-    if keep and composed.data[start : start + len(keep)] == keep:
-        pieces = [piece for piece in pieces if piece.offset != start]
-    else:
-        keep = b""
     loader.erase(TABLE_OFFSET, SECTOR)
-    if erase and not keep:
-        loader.erase(0, loader.flash_size)
-    elif erase:
-        loader.erase(TABLE_OFFSET, loader.flash_size - TABLE_OFFSET)
-    else:
-        for offset, size in composed.blank:
-            loader.erase(offset, size)
-    pieces = sorted(pieces, key=lambda piece: piece.offset == TABLE_OFFSET)
+    start = TABLE_OFFSET if keep else 0
+    blank = [(start, loader.flash_size - start)] if erase else composed.blank
+    for offset, size in blank:
+        loader.erase(offset, size)
+    pieces = [piece for piece in composed.pieces if piece.offset >= start]
+    pieces.sort(key=lambda piece: piece.offset == TABLE_OFFSET)
     loader.write([Region(p.offset, p.data, p.what) for p in pieces], progress)
     loader.reset()
