@@ -22,6 +22,13 @@ ota_0,   app,  ota_0, 0x10000,  0x180000
 ota_1,   app,  ota_1, 0x190000, 0x180000
 vfs,     data, fat,   0x310000, 0xF0000
 """
+OWN = f"""{TWO_SLOTS.rpartition("vfs,")[0]}
+cal,     0x40, 1,     0x310000, 0x10000
+certs,   data, nvs,   0x320000, 0x10000
+vfs,     data, fat,   0x330000, 0xD0000
+"""
+"""Two slots, and partitions of the application's own."""
+
 WIFI = b'{"ssid": "virtual", "key": "virtual"}'
 
 
@@ -294,6 +301,22 @@ def test_what_will_be_lost_is_told(flash, board):
         0x200000,
         f"2 files, {13 + 5000} bytes; vfs moves from 0x200000 to 0x370000",
     )
+
+
+@pytest.mark.parametrize(("args", "kept"), [([], True), (["--erase"], False)])
+def test_what_is_not_told_to_be_lost_is_still_there(flash, stock, args, kept):
+    (stock / "own.csv").write_text(OWN)
+    put_board(stock / "own", synthetic.merged(table=OWN), OLD_FILES, vfs=0x330000)
+    opened = Flash.open(stock / "own" / "flash.bin")
+    opened.load(0x310000, b"CALIBRATION")
+    opened.load(0x320000, b"CERTIFICATES")
+    opened.close()
+    call = ["firmware.bin", "--port", "board:own", "--yes", "--json", "--partitions", "own.csv"]
+    told = {row["partition"]: row["lost"] for row in flash(*call, *args).json()["lost"]}
+    assert told["nvs"] and told["vfs"] == "2 files, 5013 bytes"
+    for name, data in (("cal", b"CALIBRATION"), ("certs", b"CERTIFICATES")):
+        assert (name not in told, data in held(stock / "own")) == (kept, kept)
+        assert kept or told[name] == "all of it: --erase blanks the whole flash"
 
 
 def test_nobody_to_ask_is_refused_and_nothing_is_written(flash, board):

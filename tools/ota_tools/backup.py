@@ -20,6 +20,7 @@ from ota_tools.failures import Failure, Refused
 from ota_tools.partitions import (
     APP,
     DATA,
+    NVS,
     TABLE_OFFSET,
     TABLE_SIZE,
     Partition,
@@ -29,7 +30,6 @@ from ota_tools.partitions import (
 
 _BLOCK = 4096
 _UNIT = 32  # read and program size of MicroPython's VfsLfs2
-_NVS = 0x02
 _VFS = ("vfs", "ffat")
 _FAT = 0x81
 _TABLE, _NVS_FILE, _VFS_FILE, _FILES = "table.bin", "nvs.bin", "vfs.bin", "files/"
@@ -65,8 +65,7 @@ class Found:
     @property
     def nvs(self) -> Partition | None:
         """The partition of the settings."""
-        parts = self.table.partitions if self.table else ()
-        return next((p for p in parts if (p.type, p.subtype) == (DATA, _NVS)), None)
+        return self.table.find(NVS) if self.table else None
 
 
 def look(flash: Flash) -> Found:
@@ -82,14 +81,18 @@ def look(flash: Flash) -> Found:
     return Found(table, vfs, None if empty else _list(flash, vfs), empty)
 
 
-def losses(found: Found, table: Table) -> list[dict[str, Any]]:
-    """What goes when `table` and its contents are written: partition, bytes, and what is in it."""
+def losses(found: Found, table: Table, erase: bool) -> list[dict[str, Any]]:
+    """What goes when `table` and its contents are written: partition, bytes, and what is in it.
+
+    Args:
+        erase: the whole flash, before.
+    """
     if found.table is None:
         return [
             {"partition": "-", "size": 0, "lost": "no readable table: whatever is in the flash"}
         ]
     rows = [
-        {"partition": part.name, "size": part.size, "lost": _loss(part, found, table)}
+        {"partition": part.name, "size": part.size, "lost": _loss(part, found, table, erase)}
         for part in found.table.partitions
         if part != found.vfs
     ]
@@ -224,13 +227,15 @@ class _OverCable(UserContext):
         return b"\xff" * _BLOCK
 
 
-def _loss(part: Partition, found: Found, table: Table) -> str:
+def _loss(part: Partition, found: Found, table: Table, erase: bool) -> str:
     if part == found.nvs:
         return "settings, and the calibration of WiFi"
     if part.type == APP:
         return "the firmware in it"
-    if part in table.partitions or (part.type, part.subtype) in ((DATA, 0), (DATA, 1)):
+    if (part.type, part.subtype) in ((DATA, 0), (DATA, 1)):
         return ""
+    if part in table.partitions:
+        return "all of it: --erase blanks the whole flash" if erase else ""
     return "all of it: the new table has no such partition"
 
 

@@ -184,7 +184,7 @@ def flash(
         whole = flashing.with_bootloader(loader, parsed, size)
         composed = put_together(whole, size)
         before = backup.look(loader)
-        rows = backup.losses(before, composed.table)
+        rows = backup.losses(before, composed.table, erase)
         _ask(rows, backup.summary(before, composed.table), yes, as_json)
         saved = _save(backup_to, loader, before, notes, talk) if backup_to else {}
         with _progress("writing", talk) as progress:

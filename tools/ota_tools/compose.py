@@ -13,6 +13,7 @@ from ota_tools.failures import Refused
 from ota_tools.firmware import CHIPS, Firmware
 from ota_tools.partitions import (
     DATA,
+    NVS,
     TABLE_OFFSET,
     TABLE_SIZE,
     Partition,
@@ -27,7 +28,7 @@ VFS = "vfs"
 _SIZE_AT = 3  # of the image header: the flash size is its high nibble, the speed the low one
 _MIB = 1 << 20
 _SIZES = 8  # 1 MiB to 128 MiB
-_BELIEVED = (0x00, 0x01, 0x02)  # otadata, phy, nvs
+_BELIEVED = (0x00, 0x01)  # otadata, phy
 _RUN = 16  # blank sectors that are rather written than start another region
 
 
@@ -181,6 +182,6 @@ def _blank(table: Table) -> list[tuple[int, int]]:
     # partitions stay.
     found = [(slot.offset, SECTOR) for slot in table.ota_slots[1:]]
     for part in table.partitions:
-        if part.name == VFS or (part.type == DATA and part.subtype in _BELIEVED):
+        if part.name in (NVS, VFS) or (part.type == DATA and part.subtype in _BELIEVED):
             found.append((part.offset, part.size))
     return sorted(found)

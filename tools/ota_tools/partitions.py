@@ -25,6 +25,8 @@ TABLE_SIZE = 0xC00
 
 OTADATA_SIZE = 0x2000
 APP, DATA = 0, 1
+NVS = "nvs"
+"""Name of the partition that settings and the library's journal are in; others are an application's."""
 
 _FIRST_OFFSET = TABLE_OFFSET + 0x1000
 _ROW = struct.Struct("<2sBBII16sI")
