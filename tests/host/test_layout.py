@@ -86,8 +86,9 @@ def test_a_flash_of_2_mib_is_too_small_for_a_stock_image_twice():
     assert "> flash 0x200000" in refusal(layout.pick, 2 * MIB, 0x1A2180)
 
 
-def test_a_table_of_ones_own_may_leave_out_what_nobody_needs():
-    layout.check_ota(parse_csv(OWN), 4 * MIB, 0x100000)
+@pytest.mark.parametrize("vfs", ["fat", "spiffs", "littlefs"])
+def test_a_table_of_ones_own_may_leave_out_what_nobody_needs(vfs):
+    layout.check_ota(parse_csv(OWN.replace("fat", vfs)), 4 * MIB, 0x100000)
 
 
 @pytest.mark.parametrize(
@@ -100,8 +101,18 @@ def test_a_table_of_ones_own_may_leave_out_what_nobody_needs():
         ("ota_1,   app,  ota_1, 0x110000, 0x100000", "", "1 OTA slots in the partition table"),
         ("otadata, data, ota,   0xd000,   0x2000", "", "no otadata"),
         ("vfs, ", "user,", "no partition is named vfs"),
-        ("nvs,     data, nvs,   0x9000,   0x4000", "", "no nvs"),
+        ("nvs,     data, nvs,   0x9000,   0x4000", "", "no partition nvs (data, nvs)"),
         ("0x210000, 0x1F0000", "0x210000, 0x1F0000, encrypted", "vfs is encrypted"),
+        ("0x210000, 0x1F0000", "0x210000, 0x1F0000, readonly", "vfs is readonly, and is written"),
+        ("0x110000, 0x100000", "0x110000, 0x100000, readonly", "ota_1 is readonly, and is writ"),
+        ("0x9000,   0x4000", "0x9000,   0x4000, readonly", "nvs is readonly, and is written"),
+        ("0x9000,   0x4000", "0x9000,   0x2000", "nvs has 0x2000 bytes, and needs 0x3000"),
+        ("nvs,     data, nvs,", "mine,    data, nvs,", "no partition nvs (data, nvs)"),
+        ("nvs,     data, nvs,", "nvs,     data, fat,", "no partition nvs (data, nvs)"),
+        ("data, fat,", "data, nvs,", "vfs is no file system: make it data, fat"),
+        ("data, fat,", "data, phy,", "vfs is no file system: make it data, fat"),
+        ("data, fat,", "data, 0x40,", "vfs is no file system: make it data, fat"),
+        ("data, fat,", "0x40, 0x81,", "vfs is no file system: make it data, fat"),
     ],
 )
 def test_a_table_that_updates_could_not_live_with_is_refused(old, new, fact):

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from ota_tools import resources
 from ota_tools.failures import Refused
-from ota_tools.partitions import APP, DATA, Partition, Table, check, parse_csv
+from ota_tools.partitions import APP, DATA, NVS, Partition, Table, check, parse_csv
 from ota_tools.terminal import FLASH_SIZES
 
 GROWTH = 0x8000
@@ -22,6 +22,8 @@ _STEP = 0x10000
 _FIRST_SLOT = 0x10000
 _MIB = 1 << 20
 _NVS = 0x02
+_LEAST_NVS = 0x3000  # NVS keeps a page free; with less ESP-IDF only reads
+_FILE_SYSTEMS = (0x81, 0x82, 0x83)  # fat, spiffs, littlefs
 
 
 def pick(flash_size: int, app_size: int) -> Table:
@@ -41,8 +43,8 @@ def pick(flash_size: int, app_size: int) -> Table:
 def check_ota(table: Table, flash_size: int, app_size: int) -> None:
     """Refuse a table that `ota flash` cannot fill, or that updates could not live with.
 
-    Beyond `partitions.check`: two slots that hold the image, NVS, no factory application, nothing
-    encrypted.
+    Beyond `partitions.check`: two slots that hold the image, an nvs and a vfs that can be written, no
+    factory application, nothing encrypted.
     """
     check(table, flash_size)
     for part in table.partitions:
@@ -56,16 +58,35 @@ def check_ota(table: Table, flash_size: int, app_size: int) -> None:
     slots = table.ota_slots
     if len(slots) < 2:
         raise Refused(f"{len(slots)} OTA slots in the partition table, updates need two")
-    if not any((p.type, p.subtype) == (DATA, _NVS) for p in table.partitions):
-        raise Refused(
-            "no nvs (data, nvs) in the partition table: the library keeps its journal there"
-        )
+    _check_nvs(table.find(NVS))
+    _check_vfs(table.find("vfs"))
+    for part in table.partitions:
+        if part.readonly and (part in slots or part.name in (NVS, "vfs")):
+            raise Refused(
+                f"partition {part.name} is readonly, and is written by every update: take the flag away"
+            )
     for slot in slots:
         if app_size > slot.size:
             raise Refused(
                 f"image of {app_size:#x} bytes, {slot.name} has {slot.size:#x}: "
                 f"{app_size - slot.size:#x} too many"
             )
+
+
+def _check_nvs(part: Partition | None) -> None:
+    if part is None or (part.type, part.subtype) != (DATA, _NVS):
+        raise Refused(
+            "no partition nvs (data, nvs) in the table: the library keeps its journal there"
+        )
+    if part.size < _LEAST_NVS:
+        raise Refused(
+            f"partition nvs has {part.size:#x} bytes, and needs {_LEAST_NVS:#x} to be written"
+        )
+
+
+def _check_vfs(part: Partition | None) -> None:
+    if part is None or part.type != DATA or part.subtype not in _FILE_SYSTEMS:
+        raise Refused("partition vfs is no file system: make it data, fat, as MicroPython has it")
 
 
 def rows(table: Table, app_size: int) -> list[dict[str, object]]:
