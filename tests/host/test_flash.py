@@ -251,6 +251,7 @@ def test_what_is_known_of_a_frozen_library_is_told(flash, stock):
         (["firmware.bin", "-o", "x", "--version", "a/b"], 1, "version 'a/b'"),
         (["firmware.bin", "-o", "x", "--partitions", "flat.csv"], 1, "flat.csv: 0 OTA slots"),
         (["firmware.bin", "-o", "x", "--partitions", "large.csv"], 1, "flash 0x400000"),
+        (["firmware.bin", "-o", "x", "--partitions", "tiny.csv"], 1, "vfs more in --partitions"),
         (["firmware.bin", "-o", "x", "--files", "huge"], 1, "does not go into the file system"),
         (["boot.bin", "-o", "x"], 1, "boot.bin: not an application image: a bootloader image"),
         (["firmware.bin", "-o", "ota_trust.json"], 1, "exists and holds something else"),
@@ -266,6 +267,7 @@ def test_bad_input_is_one_line_and_nothing_is_written(flash, stock, args, code, 
     (stock / "large.csv").write_text(
         rows + "ota_1,app,ota_1,0x310000,0x300000\nvfs,data,fat,,64K\n"
     )
+    (stock / "tiny.csv").write_text(TWO_SLOTS.replace("0xF0000", "0x1000"))
     (stock / "huge").mkdir()
     (stock / "huge" / "x.bin").write_bytes(bytes(0x90000))
     before = snapshot(stock)

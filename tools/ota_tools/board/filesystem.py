@@ -10,20 +10,23 @@ _UNIT = 32  # read and program size of MicroPython's VfsLfs2
 
 def build(size: int, files: dict[str, bytes]) -> bytes:
     """A littlefs of `size` bytes with these files: absolute path -> contents. Raises Refused."""
-    fs = LittleFS(block_size=_BLOCK, block_count=size // _BLOCK, read_size=_UNIT, prog_size=_UNIT)
-    for path, data in files.items():
-        folder = path.rpartition("/")[0]
-        try:
+    path = "/"
+    try:
+        fs = LittleFS(
+            block_size=_BLOCK, block_count=size // _BLOCK, read_size=_UNIT, prog_size=_UNIT
+        )
+        for path, data in files.items():
+            folder = path.rpartition("/")[0]
             if folder:
                 fs.makedirs(folder, exist_ok=True)
             with fs.open(path, "wb") as file:
                 file.write(data)
-        except (LittleFSError, OSError) as e:
-            total = sum(map(len, files.values()))
-            raise Refused(
-                f"{path} does not go into the file system: {_why(e)}; "
-                f"{total} bytes of files, {size} of file system"
-            ) from e
+    except (LittleFSError, OSError) as e:
+        total = sum(map(len, files.values()))
+        raise Refused(
+            f"{path} does not go into the file system: {_why(e)}; "
+            f"{total} bytes of files, {size} of file system"
+        ) from e
     return bytes(fs.context.buffer)
 
 
