@@ -85,6 +85,18 @@ def test_an_app_image_alone_gives_itself(ota, home):
     assert "partitions" not in said
 
 
+def test_what_else_the_firmware_holds_is_told_to_be_left_out(ota, home):
+    table = synthetic.STOCK.replace("0x1F0000", "0x1D0000")
+    table += "romfs, data, 0x8f, 0x1E0000, 0x20000"
+    merged = synthetic.merged(table=table).ljust(0x1E0000 - 0x1000, b"\xff")
+    (home / "blank.bin").write_bytes(merged)
+    (home / "f.bin").write_bytes(merged + b"\xd2\xcd\x31 a romfs")
+    note = "left out, for of FIRMWARE only bootloader and application are taken: romfs"
+    assert ota("convert", "f.bin", "-o", "two.bin", "--json").json()["notes"] == [note]
+    assert "romfs" in ota("convert", "f.bin", "-o", "two.bin").out
+    assert "notes" not in ota("convert", "blank.bin", "-o", "two.bin", "--json").json()
+
+
 def test_a_file_that_exists_is_kept_and_the_same_again_is_no_harm(ota, home, merged):
     assert ota("convert", merged, "-o", "two.bin").code == 0
     assert ota("convert", merged, "-o", "two.bin").code == 0

@@ -227,7 +227,7 @@ def test_parts_of_a_merged_firmware(tmp_path):
 
 
 def test_an_app_image_has_no_other_parts():
-    assert parse(APP + b"\xff" * 100) == ("esp32", APP, b"", None)
+    assert parse(APP + b"\xff" * 100) == ("esp32", APP, b"", None, ())
 
 
 def parts_refused(data):

@@ -219,6 +219,14 @@ def test_what_is_known_of_a_frozen_library_is_told(flash, stock):
     assert not any("library" in note or "/lib/ota" in note for note in said["notes"])
 
 
+def test_what_else_the_firmware_holds_is_told_to_be_left_out(flash, stock):
+    merged = synthetic.merged().ljust(OLD_VFS - 0x1000, b"\xff")
+    (stock / "f.bin").write_bytes(merged + filesystem.build(0x10000, OLD_FILES))
+    said = flash("f.bin", "-o", "b.bin", "--json").json()
+    assert said["notes"][-1].startswith("left out, for of FIRMWARE only ")
+    assert said["notes"][-1].endswith(": vfs")
+
+
 # Bad input
 
 

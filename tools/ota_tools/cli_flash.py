@@ -64,7 +64,7 @@ def convert(
     if output:
         size = _size_of(parsed, firmware_file, flash_size, "")
         composed = compose.compose(parsed, _table(partitions, size, parsed.app), size)
-        about = _about_flash(parsed, composed, [])
+        about = _about_flash(parsed, composed, _left_out(parsed))
         _write_new(output, composed.data)
         about |= {"file": str(output), "write it with": _command(composed, output)}
     if app_file:
@@ -161,6 +161,7 @@ def flash(
     check_names(product, board, version)
     identity = provision.Identity(product, board, read_store(trust))
     content, notes = _content(parsed, identity, files, no_library, as_source)
+    notes += _left_out(parsed)
     content |= provision.receipt(parsed.app, version, sequence)
 
     def put_together(whole: firmware.Firmware, size: int) -> compose.Composed:
@@ -242,6 +243,13 @@ def _content(
     elif carried.verdict == builds.UNKNOWN and not modules and "/lib/ota/__init__.py" not in files:
         notes.insert(0, f"no /lib/ota, and {carried.why}: without it boot.py fails")
     return files, notes
+
+
+def _left_out(parsed: firmware.Firmware) -> list[str]:
+    if not parsed.others:
+        return []
+    names = ", ".join(parsed.others)
+    return [f"left out, for of FIRMWARE only bootloader and application are taken: {names}"]
 
 
 def _table(path: Path | None, flash_size: int, app: bytes) -> Table:

@@ -44,12 +44,14 @@ class Firmware(NamedTuple):
         app: the application image.
         bootloader: b"" where the file is an application alone.
         table: None where the file is an application alone.
+        others: names of the other partitions that the file has something for.
     """
 
     chip: str
     app: bytes
     bootloader: bytes = b""
     table: partitions.Table | None = None
+    others: tuple[str, ...] = ()
 
 
 # What users hand in by mistake, by its first bytes.
@@ -105,7 +107,9 @@ def parse(data: bytes) -> Firmware:
             f"lies at {CHIPS[chip].bootloader_offset:#x}"
         )
     region = data[at : partitions.TABLE_OFFSET - start]
-    return Firmware(chip, app, _bootloader(region, chip), table)
+    return Firmware(
+        chip, app, _bootloader(region, chip), table, tuple(_others(data, table, start))
+    )
 
 
 def bootloader_image(data: bytes, chip: str) -> bytes:
@@ -146,10 +150,7 @@ def _bootloader(region: bytes, chip: str) -> bytes:
 
 
 def _app_of(data: bytes, table: partitions.Table, start: int) -> bytes:
-    apps = [p for p in table.partitions if p.type == partitions.APP]
-    if not apps:
-        raise Refused("a merged firmware whose partition table has no application")
-    part = min(apps, key=lambda p: p.offset)
+    part = _app_part(table)
     slot = data[part.offset - start : part.end - start]
     if not slot:
         raise Refused(
@@ -161,6 +162,22 @@ def _app_of(data: bytes, table: partitions.Table, start: int) -> bytes:
             f"a merged firmware without an application in {part.name}: {_describe(slot)}"
         )
     return _verified(slot, f"{part.name} in the merged firmware")
+
+
+def _others(data: bytes, table: partitions.Table, start: int) -> list[str]:
+    taken = _app_part(table)
+    return [
+        part.name
+        for part in table.partitions
+        if part != taken and data[part.offset - start : part.end - start].strip(b"\xff")
+    ]
+
+
+def _app_part(table: partitions.Table) -> partitions.Partition:
+    apps = [p for p in table.partitions if p.type == partitions.APP]
+    if not apps:
+        raise Refused("a merged firmware whose partition table has no application")
+    return min(apps, key=lambda p: p.offset)
 
 
 def _starts_app(data: bytes) -> bool:
