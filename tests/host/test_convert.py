@@ -97,6 +97,17 @@ def test_what_else_the_firmware_holds_is_told_to_be_left_out(ota, home):
     assert "notes" not in ota("convert", "blank.bin", "-o", "two.bin", "--json").json()
 
 
+@pytest.mark.parametrize(
+    ("version", "noted"),
+    [("1.24.1", True), ("1.25.0", False), ("1.25.0-preview.9.g1", False), ("", False)],
+)
+def test_a_micropython_that_is_too_old_for_the_library_is_noted(ota, home, version, noted):
+    (home / "f.bin").write_bytes(synthetic.merged(app=synthetic.app(version=version)))
+    said = ota("convert", "f.bin", "-o", "two.bin", "--json").json()
+    note = f"MicroPython {version}, the library needs 1.25: take a newer build"
+    assert said.get("notes", []) == [note] * noted
+
+
 def test_a_file_that_exists_is_kept_and_the_same_again_is_no_harm(ota, home, merged):
     assert ota("convert", merged, "-o", "two.bin").code == 0
     assert ota("convert", merged, "-o", "two.bin").code == 0

@@ -257,6 +257,11 @@ def test_what_else_the_firmware_holds_is_told_to_be_left_out(flash, stock):
         (["firmware.bin", "-o", "x", "--files", "nowhere"], 2, "nowhere is no folder"),
         (["firmware.bin", "-o", "x", "--trust", "firmware.bin"], 1, "firmware.bin is none"),
         (["firmware.bin", "-o", "x", "--version", "a/b"], 1, "version 'a/b'"),
+        (
+            ["old.bin", "-o", "x"],
+            1,
+            "old.bin: MicroPython 1.24.1, the library needs 1.25: take a n",
+        ),
         (["firmware.bin", "-o", "x", "--partitions", "flat.csv"], 1, "flat.csv: 0 OTA slots"),
         (["firmware.bin", "-o", "x", "--partitions", "large.csv"], 1, "flash 0x400000"),
         (["firmware.bin", "-o", "x", "--partitions", "tiny.csv"], 1, "vfs more in --partitions"),
@@ -275,6 +280,7 @@ def test_bad_input_is_one_line_and_nothing_is_written(flash, stock, args, code, 
     (stock / "large.csv").write_text(
         rows + "ota_1,app,ota_1,0x310000,0x300000\nvfs,data,fat,,64K\n"
     )
+    (stock / "old.bin").write_bytes(synthetic.merged(app=synthetic.app(version="1.24.1")))
     (stock / "tiny.csv").write_text(TWO_SLOTS.replace("0xF0000", "0x1000"))
     (stock / "huge").mkdir()
     (stock / "huge" / "x.bin").write_bytes(bytes(0x90000))

@@ -64,7 +64,8 @@ def convert(
     if output:
         size = _size_of(parsed, firmware_file, flash_size, "")
         composed = compose.compose(parsed, _table(partitions, size, parsed.app), size)
-        about = _about_flash(parsed, composed, _left_out(parsed))
+        notes = [note for note in (_too_old(parsed.app), *_left_out(parsed)) if note]
+        about = _about_flash(parsed, composed, notes)
         _write_new(output, composed.data)
         about |= {"file": str(output), "write it with": _command(composed, output)}
     if app_file:
@@ -156,6 +157,8 @@ def flash(
     parsed = _parse(firmware_file)
     if bootloader:
         parsed = _with_bootloader(parsed, bootloader)
+    if old := _too_old(parsed.app):
+        raise Refused(f"{firmware_file}: {old}")
     found = builds.version(parsed.app)
     version = version or (str(found) if found else "0")
     check_names(product, board, version)
@@ -243,6 +246,15 @@ def _content(
     elif carried.verdict == builds.UNKNOWN and not modules and "/lib/ota/__init__.py" not in files:
         notes.insert(0, f"no /lib/ota, and {carried.why}: without it boot.py fails")
     return files, notes
+
+
+def _too_old(app: bytes) -> str:
+    # Why the library would not run there; "" also for a build that does not tell its version.
+    found = builds.version(app)
+    if found is None or found >= library.OLDEST:
+        return ""
+    oldest = ".".join(map(str, library.OLDEST))
+    return f"MicroPython {found}, the library needs {oldest}: take a newer build"
 
 
 def _left_out(parsed: firmware.Firmware) -> list[str]:

@@ -18,6 +18,9 @@ from ota_tools.firmware import CHIPS
 FOLDER = "/lib/ota"
 """Where it lies on the board."""
 
+OLDEST = (1, 25)
+"""The first MicroPython that it runs on."""
+
 _XTENSA = ("esp32", "esp32s2", "esp32s3")
 _NATIVE = "@micropython.viper"
 
