@@ -11,8 +11,8 @@ import pytest
 from site_of import BOARD, PRODUCT
 
 from ota_tools import cli
-from ota_tools.board import synthetic
-from ota_tools.board.model import Settings, describe_entries, load_board
+from ota_tools.board import rom, synthetic
+from ota_tools.board.model import describe_entries, load_board
 from ota_tools.board.runner import run
 from ota_tools.firmware import CHIPS
 
@@ -33,8 +33,8 @@ def run():
 """
 
 
-def flashed(site, folder, monkeypatch, chip="esp32", **files):
-    """A board whose flash was composed by the command."""
+def flashed(site, folder, monkeypatch, chip="esp32", *, by_port=False, **files):
+    """A board whose flash was composed by the command, into its file or through a port."""
     (folder / "files").mkdir(parents=True)
     (folder / "firmware.bin").write_bytes(synthetic.merged(chip))
     (folder / "ota_trust.json").write_bytes(site.trust)
@@ -47,21 +47,14 @@ def flashed(site, folder, monkeypatch, chip="esp32", **files):
     for name, data in files.items():
         (folder / "files" / name).write_bytes(data)
     made = folder / "board"
-    made.mkdir()
-    argv = [
-        "ota",
-        "flash",
-        folder / "firmware.bin",
-        "-o",
-        made / "flash.bin",
-        "--product",
-        PRODUCT,
-    ]
+    rom.blank(made, CHIPS[chip].id, 4 << 20)
+    where = ["--port", f"board:{made}", "--yes"] if by_port else ["-o", made / "new.bin"]
+    argv = ["ota", "flash", folder / "firmware.bin", *where, "--product", PRODUCT]
     argv += ["--board", BOARD, "--trust", folder / "ota_trust.json", "--files", folder / "files"]
     monkeypatch.setattr(sys, "argv", [*map(str, argv), "--sequence", "3"])
     cli.main()
-    settings = Settings(chip_id=CHIPS[chip].id)
-    (made / "board.json").write_text(json.dumps(settings.__dict__))
+    if not by_port:
+        (made / "new.bin").replace(made / "flash.bin")
     return load_board(made)
 
 
@@ -76,8 +69,11 @@ def test_it_boots_and_knows_itself(site, vm, tmp_path, monkeypatch, chip):
     assert (status["version"], status["sequence"]) == ("1.25.0", 3), status
 
 
-def test_the_shipped_main_py_installs_a_release_and_confirms_it(site, vm, tmp_path, monkeypatch):
-    board = flashed(site, tmp_path / "b", monkeypatch)
+@pytest.mark.parametrize("by_port", [False, True])
+def test_the_shipped_main_py_installs_a_release_and_confirms_it(
+    site, vm, tmp_path, monkeypatch, by_port
+):
+    board = flashed(site, tmp_path / "b", monkeypatch, by_port=by_port)
     fresh = synthetic.app(modules={"app.py": APP.encode()}, seed="fresh", version="1.26.0")
     site.publish(fresh, "1.26", sequence=4)
     result = run(board, vm)

@@ -293,14 +293,22 @@ def test_bad_input_is_one_line_and_nothing_is_written(flash, stock, args, code, 
 # Onto a board
 
 
-def test_a_used_stock_board_becomes_a_board_that_updates_itself(flash, board, stock):
+@pytest.mark.parametrize("chip", synthetic.CHIPS)
+def test_a_used_stock_board_becomes_a_board_that_updates_itself(flash, stock, chip):
+    (stock / "firmware.bin").write_bytes(synthetic.merged(chip))
+    put_board(stock / "old", synthetic.merged(chip), OLD_FILES, chip)
     said = flash(
         "firmware.bin", "--port", "board:old", "--yes", "--json", "--files", "files"
     ).json()
-    data = held(board)
+    data = held(stock / "old")
     assert [row[0] for row in independent.table(data)] == [r["name"] for r in said["partitions"]]
-    app = synthetic.app()
+    app, boot, start = (
+        synthetic.app(chip),
+        synthetic.bootloader(chip),
+        CHIPS[chip].bootloader_offset,
+    )
     assert data[0x10000 : 0x10000 + len(app)] == app
+    assert data[start : start + len(boot)] == boot
     assert data[0x9000:0x10000].strip(b"\xff") == b"", "settings and otadata are blank"
     assert data[0x1C0000:0x1C1000] == b"\xff" * 4096
     assert files_of(data)["/wifi.json"] == WIFI and "/data/log.txt" not in files_of(data)
