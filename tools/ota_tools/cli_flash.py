@@ -95,9 +95,7 @@ def convert(
 @_size_option("the chip's; with -o what the bootloader says")
 @click.option("--no-library", is_flag=True, help="FIRMWARE carries ota frozen: no /lib/ota.")
 @click.option("--py", "as_source", is_flag=True, help="The library as .py, not compiled.")
-@click.option(
-    "--backup", "backup_to", type=PATH, help="Save table, files and NVS here first, once."
-)
+@click.option("--backup", "backup_to", type=PATH, help="Save table, files and NVS here first.")
 @click.option("--erase", is_flag=True, help="Erase the whole flash first.")
 @click.option(
     "--baud",
@@ -142,8 +140,9 @@ def flash(
                   --product sensor --board v2 --trust ota_trust.json --files app --backup saved
 
     An app image goes onto a board that has a bootloader for its flash size, which is never written
-    over, or takes --bootloader: a bootloader.bin, or the merged firmware.bin of the same chip. --files has your app.py, wifi.json, and whatever else;
-    its main.py, boot.py and ota.json count in place of the shipped ones, hidden files stay out.
+    over, or takes --bootloader: a bootloader.bin, or the merged firmware.bin of the same chip. --files
+    has your app.py, wifi.json, and whatever else; its main.py, boot.py and ota.json count in place of
+    the shipped ones, hidden files stay out.
     `--files DIR/files` gets the files of a --backup DIR back; a backup is never written over.
     """
     from ota_tools.release import check_names

@@ -13,6 +13,8 @@ from ota_tools.failures import Refused
 from ota_tools.loader import SECTOR, Loader, Region
 from ota_tools.partitions import TABLE_OFFSET
 
+_LEAST = 4 << 20  # bytes of flash that two slots take, and --flash-size knows
+
 
 def flash_size_for(loader: Loader, parsed: firmware.Firmware, asked: int | None) -> int:
     """Bytes of flash to compose for: what was asked for, else what the chip has.
@@ -46,7 +48,7 @@ def with_bootloader(loader: Loader, parsed: firmware.Firmware, size: int) -> fir
     is_for = compose.flash_size_of(found)
     if is_for != size:
         name = compose.size_name(is_for)
-        smaller = f", or --flash-size {name}" if is_for < size else ""
+        smaller = f", or --flash-size {name}" if _LEAST <= is_for < size else ""
         raise Refused(
             f"the board's bootloader is for {name}, not {compose.size_name(size)}, and never "
             f"written over, for there is no other: name one with --bootloader{smaller}"
