@@ -123,6 +123,14 @@ def test_a_stock_firmware_becomes_a_whole_board(flash, stock, chip, trust):
     assert (receipt["version"], receipt["sequence"]) == ("1.25.0", 0)
 
 
+def test_what_may_hold_secrets_is_for_nobody_else(flash, board, stock):
+    (stock / "saved").mkdir(0o755)
+    assert flash("firmware.bin", "-o", "board.bin").code == 0
+    assert flash("firmware.bin", "--port", "board:old", "--yes", "--backup", "saved").code == 0
+    assert (stock / "board.bin").stat().st_mode & 0o077 == 0
+    assert (stock / "saved").stat().st_mode & 0o077 == 0
+
+
 def test_version_and_sequence_go_into_the_receipt(flash, stock):
     assert flash("firmware.bin", "-o", "b.bin", "--version", "7.1", "--sequence", "12").code == 0
     receipt = json.loads(files_of((stock / "b.bin").read_bytes())["/ota_receipts.json"])

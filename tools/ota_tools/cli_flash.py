@@ -1,20 +1,27 @@
 """The commands `ota flash` and `ota convert`: a stock build becomes a board, or a file, with two slots."""
 
-import contextlib
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import rich_click as click
-from rich.progress import Progress
 
 from ota_tools import backup, builds, compose, firmware, layout, library, provision
 from ota_tools.failures import Refused, Usage
 from ota_tools.partitions import Table, parse_csv
 from ota_tools.ports import BOARD
-from ota_tools.terminal import PATH, as_json_option, console, read_bytes, read_store, show
+from ota_tools.terminal import (
+    PATH,
+    as_json_option,
+    bar,
+    console,
+    quiet_option,
+    read_bytes,
+    read_store,
+    show,
+)
 
 if TYPE_CHECKING:
     from ota_tools.loader import Loader
@@ -105,7 +112,7 @@ def convert(
     help="Of a serial port; lower it where a cable is bad.",
 )
 @click.option("--yes", is_flag=True, help="Do not ask.")
-@click.option("--quiet", is_flag=True, help="No progress.")
+@quiet_option
 @as_json_option
 def flash(
     firmware_file: Path,
@@ -190,7 +197,7 @@ def flash(
         rows = backup.losses(before, composed.table, erase)
         _ask(rows, backup.summary(before, composed.table), yes, as_json)
         saved = _save(backup_to, loader, before, notes, talk) if backup_to else {}
-        with _progress("writing", talk) as progress:
+        with bar("written", talk) as progress:
             flashing.write(loader, composed, erase, not parsed.bootloader, progress)
         if not (loader.can_reset or port.startswith(BOARD)):
             notes.append("this port cannot reset the board: press EN")
@@ -293,7 +300,7 @@ def _ask(rows: list[dict[str, Any]], summary: str, yes: bool, as_json: bool) -> 
 def _save(
     folder: Path, loader: "Loader", before: backup.Found, notes: list[str], talk: bool
 ) -> dict[str, Any]:
-    with _progress("backup", talk) as progress:
+    with bar("saved", talk) as progress:
         if not backup.save(folder, loader, before, progress):
             notes.append(f"{folder} holds a backup already: it is kept as it is")
     names = backup.contents(folder)
@@ -303,14 +310,6 @@ def _save(
     return about
 
 
-@contextlib.contextmanager
-def _progress(what: str, talk: bool) -> Iterator[Callable[[int, int], None]]:
-    shown = talk and console.is_terminal
-    with Progress(console=console, transient=True, disable=not shown) as bar:
-        task = bar.add_task(what)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
-
-
 def _write_new(path: Path, data: bytes) -> None:
     # Never over another file; the same again is no harm.
     if path.exists():
@@ -318,6 +317,8 @@ def _write_new(path: Path, data: bytes) -> None:
             return
         raise Refused(f"{path} exists and holds something else: remove it, or name another file")
     fresh = path.with_name(path.name + ".new")
+    fresh.unlink(missing_ok=True)
+    fresh.touch(0o600)  # the files in it may be secret: the key of the WiFi
     fresh.write_bytes(data)
     os.replace(fresh, path)
 
