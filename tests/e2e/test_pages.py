@@ -7,6 +7,7 @@ that is new on a page is run if it is the shell's, and fails its page if it is n
 import contextlib
 import json
 import re
+import subprocess
 from pathlib import Path
 
 import hosting_page
@@ -121,6 +122,20 @@ def reader(tmp_path, request):
         page.close()
     if request.session.testsfailed == failed:
         assert [str(block) for page in made for block in page.left] == [], "these were not run"
+        folders = [page.folder for page in made if page.folder != ROOT]
+        assert [name for folder in folders for name in taken_by_git(folder)] == []
+
+
+def taken_by_git(folder: Path) -> list[str]:
+    """What `git add .` in the clone would take of what a reader has made there."""
+    subprocess.run(["git", "init", "-q", folder], check=True)
+    command = ["git", "-C", folder, "ls-files", "--others", f"--exclude-from={ROOT}/.gitignore"]
+    found = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+    return [name for name in found if not (name.startswith(STAGE) or (ROOT / name).exists())]
+
+
+STAGE = ("old/", "certs/", "onboard", "tls-server/", "body", "presign.py")
+"""What a test puts beside the reader: a board on the desk, the internet's roots, a server's files."""
 
 
 TESTS = []
