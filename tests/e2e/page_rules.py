@@ -97,7 +97,7 @@ def is_example(block: Block) -> bool:
     there = test_docs.blocks(page)
     if block.text in there and there.index(block.text) in test_docs.RUN_HERE.get(page, ()):
         return True
-    return any(block.text in path.read_text() for path in test_docs.TRIED)
+    return any(test_docs.stands_in(block.text, path.read_text()) for path in test_docs.TRIED)
 
 
 def is_no_program(block: Block) -> bool:

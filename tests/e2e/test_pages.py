@@ -75,6 +75,8 @@ MADE_UP = {
     "another language": "```yaml\na: 1\n```\n",
     "json": '```json\n{"product": 1}\n```\n',
     "python": "```python\nraise SystemExit(1)\n```\n",
+    "part of a line of an example": "```python\nreset()\n```\n",
+    "lines within a statement of an example": "```python\n    ota.reset()\n```\n",
     "in a list": "- so\n\n  ```python\n  1 / 0\n  ```\n",
     "tildes": "~~~python\n1 / 0\n~~~\n",
 }
