@@ -110,7 +110,7 @@ def _trust(port: Port):
 
 
 def _exists(path: str) -> int:
-    # 0: no; 0x4000: a folder.
+    # 0: no; 0x4000: a folder; 0x8000: a file.
     try:
         return os.stat(path)[0]
     except OSError:
@@ -138,12 +138,11 @@ def _library(port: Port):
         yield _NOTE, text, freeze
     else:
         yield _NOTE, text + ", as source", "`ota device setup` brings it compiled; or freeze it"
-    if home not in ("ota", "/ota"):
-        if _exists(port.path("/ota")) & 0x4000:
-            yield _BAD, "a folder /ota hides the library", "remove it, with what is in it"
-        for name in ("/ota.py", "/ota.mpy"):
-            if _exists(port.path(name)):
-                yield _BAD, "%s hides the library" % name, "remove it"
+    # The root comes first on sys.path: what runs may be this folder itself.
+    for name, kind in (("/ota", 0x4000), ("/ota.py", 0x8000), ("/ota.mpy", 0x8000)):
+        if _exists(port.path(name)) & kind:
+            todo = "remove it: the library belongs into /lib or the firmware"
+            yield _BAD, "%s hides the library" % name, todo
     if _frozen() and _exists(port.path("/lib/ota")):
         yield _NOTE, "/lib/ota is not used: the frozen one comes first", "remove /lib/ota"
 

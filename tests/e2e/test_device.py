@@ -135,6 +135,14 @@ def test_doctor_fails_where_something_will_not_work(ota, make):
     )
 
 
+def test_doctor_finds_a_folder_ota_that_hides_the_library(ota, make):
+    copy = {path.removeprefix("/lib"): data for path, data in library.compiled("esp32").items()}
+    port, _ = make({"/main.py": b"\n", **copy})  # the image has one, too
+    call = ota("device", "doctor", "--port", port, "--no-network", "--json")
+    bad = [row for row in json.loads(call.out)["findings"] if row["level"] == 2]
+    assert [row["text"] for row in bad] == ["/ota hides the library"]
+
+
 def test_doctor_sends_a_factory_layout_to_flash(ota, make):
     port, _ = make({}, None, parse_csv(FACTORY_TABLE))
     call = ota("device", "doctor", "--port", port, "--no-network")

@@ -398,21 +398,23 @@ def test_a_library_as_source_is_told(v, monkeypatch):
     assert text.endswith("as source") and "`ota device setup`" in advice
 
 
-def test_a_folder_ota_hides_the_library(v):
+@pytest.mark.parametrize("home", ["ota", "/ota", ".frozen/ota"])
+def test_a_folder_ota_hides_the_library_and_so_it_is_what_runs(v, monkeypatch, home):
     (v.root / "ota").mkdir()
-    assert one(v, "library", BAD)[0] == "a folder /ota hides the library"
+    monkeypatch.setattr(checkup, "_home", lambda: home)
+    text, advice = one(v, "library", BAD)
+    assert text == "/ota hides the library" and "/lib or the firmware" in advice
+
+
+def test_a_file_without_an_ending_hides_nothing(v):
+    (v.root / "ota").touch()
+    assert [level for level, *_ in looked(v, "library")] == [FINE]
 
 
 @pytest.mark.parametrize("name", ["ota.py", "ota.mpy"])
 def test_a_file_ota_hides_the_library(v, name):
     (v.root / name).touch()
     assert one(v, "library", BAD)[0] == f"/{name} hides the library"
-
-
-def test_a_library_in_the_root_does_not_hide_itself(v, monkeypatch):
-    (v.root / "ota").mkdir()
-    monkeypatch.setattr(checkup, "_home", lambda: "ota")
-    assert [level for level, *_ in looked(v, "library")] == [NOTE]
 
 
 def test_a_copy_that_is_not_used_is_told(v):

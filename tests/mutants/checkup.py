@@ -26,10 +26,10 @@ MUTANTS = [
         "host/test_checkup.py::test_a_newer_trust_store_is_left_to_a_check",
     ),
     (
-        "doctor: a folder /ota is overlooked",
-        'if _exists(port.path("/ota")) & 0x4000:',
+        "doctor: what hides the library is overlooked",
+        "if _exists(port.path(name)) & kind:",
         "if False:",
-        "host/test_checkup.py::test_a_folder_ota_hides_the_library",
+        "e2e/test_device.py::test_doctor_finds_a_folder_ota_that_hides_the_library",
     ),
     (
         "doctor: a spoiled trust store beside a good one is overlooked",
