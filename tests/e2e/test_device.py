@@ -407,6 +407,13 @@ def test_rollback_without_another_image_is_refused(ota, make):
     assert call.code == 1 and call.line().startswith("ota: no-rollback: ")
 
 
+@pytest.mark.parametrize("options", [(), ("--json",)])
+def test_a_rollback_that_nobody_is_there_to_confirm_is_refused(ota, make, options):
+    port, _ = make()
+    call = ota("device", "rollback", "--port", port, *options)
+    assert call.code == 1 and call.line().endswith("? --yes goes on")
+
+
 def test_what_the_device_refuses_comes_with_its_code(ota, make):
     port, _ = make()
     call = ota("device", "update", "--port", port)

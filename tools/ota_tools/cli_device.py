@@ -1,6 +1,7 @@
 """The commands `ota device …`: a board on a port. `doctor` of the host comes along."""
 
 import json
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -263,9 +264,7 @@ def rollback(port: str, baud: int, reason: str, yes: bool, as_json: bool) -> Non
         if not yes:
             running = before["version"] or "the running image"
             to = other["version"] or f"the image in {other['label']}"
-            click.confirm(
-                f"Leave {running} for {to}, and refuse it from now on?", abort=True, err=True
-            )
+            _ask(f"leave {running} for {to}, and refuse it from now on", as_json)
         # The library's own reset would take the answer with it: it is told first.
         body = (
             "from ota.port import Port\n"
@@ -278,6 +277,12 @@ def rollback(port: str, baud: int, reason: str, yes: bool, as_json: bool) -> Non
     show(
         {"boots": about["boot"], "version": other["version"], "outcome": about["outcome"]}, as_json
     )
+
+
+def _ask(what: str, as_json: bool) -> None:
+    if as_json or not sys.stdin.isatty():
+        raise Refused(f"nobody to ask: {what}? --yes goes on")
+    click.confirm(f"{what[0].upper()}{what[1:]}?", abort=True, err=True)
 
 
 @device.command()
