@@ -367,3 +367,13 @@ UNLOADABLE = [
 
 NOT_LOADED = "did not load"
 """The outcome of all of them."""
+
+
+def touched_by(board, operations) -> set[str]:
+    """Partitions that were erased or programmed, slots or not."""
+    return {
+        part.name
+        for part in board.table.partitions
+        for operation in operations
+        if part.offset <= operation.address < part.end
+    }

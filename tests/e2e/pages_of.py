@@ -143,12 +143,13 @@ class Bash:
         """Args: where it begins, a folder for what is typed, variables."""
         self._typed = typed
         typed.mkdir()
-        self._terminal, its = pty.openpty()
+        # Its end stays open here, too: a terminal that nobody has open is neither silent nor ready.
+        self._terminal, self._its = pty.openpty()
         (blocks, self._to), (self._ended, ended) = _pipe(), _pipe()
         known = {name: os.environ[name] for name in ("HOME", "LANG") if name in os.environ}
         path = f"{BIN}:/usr/local/bin:/usr/bin:/bin:/usr/sbin"
         known |= {"PATH": path, "TERM": "dumb", "COLUMNS": "120"}
-        script = _BASH.format(terminal=os.ttyname(its), blocks=blocks, ended=ended)
+        script = _BASH.format(terminal=os.ttyname(self._its), blocks=blocks, ended=ended)
         self._process = subprocess.Popen(
             ["bash", "-c", script],
             cwd=folder,
@@ -156,7 +157,7 @@ class Bash:
             pass_fds=(blocks, ended),
             start_new_session=True,
         )
-        for descriptor in (its, blocks, ended):
+        for descriptor in (blocks, ended):
             os.close(descriptor)
 
     def run(self, what: str, text: str, seconds: float = 90) -> str:
@@ -171,8 +172,7 @@ class Bash:
             ready, _, _ = select.select([self._terminal, self._ended], [], [], 0.5)
             more = b""
             if self._terminal in ready:
-                with contextlib.suppress(OSError):  # nobody has the terminal open any more
-                    more = os.read(self._terminal, 65536)
+                more = os.read(self._terminal, 65536)
                 said += more
                 answered = self._answer(said, answered)
             if self._ended in ready and not more:
@@ -200,8 +200,8 @@ class Bash:
                 os.killpg(self._process.pid, 0)
                 time.sleep(0.02)
             os.killpg(self._process.pid, signal.SIGKILL)
-        os.close(self._ended)
-        os.close(self._terminal)
+        for descriptor in (self._ended, self._terminal, self._its):
+            os.close(descriptor)
 
 
 def _pipe() -> list[int]:
