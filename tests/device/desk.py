@@ -59,6 +59,13 @@ P = esp32.Partition
 return [P(P.RUNNING).info()[4]] + [part.info() for part in P.find(P.TYPE_APP)]
 """
 
+WIPE = """
+import esp32
+part = esp32.Partition(esp32.Partition.RUNNING).get_next_update()
+for block in range(part.info()[3] // 4096):
+    part.ioctl(6, block)
+"""
+
 UPDATE = """
 updater = ota.Updater.from_config()
 release = updater.update()
@@ -160,6 +167,14 @@ class Desk:
             self._published,
             sequence=self._sequence,
         )
+
+    def wipe(self) -> None:
+        """The other slot erased, so that a download finds nothing there to leave out."""
+        self.device.run(WIPE, silence_s=120)
+
+    def sent(self) -> int:
+        """Bytes of payloads that the server sent, since its requests were cleared."""
+        return sum(r.bytes_sent for r in self.server.requests if "manifest" not in r.path)
 
     def install(self, version: str) -> None:
         """Publish a release and let the board install it; it is on trial after the next reset."""
