@@ -87,4 +87,4 @@ def _seconds(answer: bytes, nonce: bytes) -> int:
     if seconds < 1 << 31:
         seconds += 1 << 32  # from 2036 on it counts from zero again
     seconds -= _UNIX
-    return seconds if seconds < _LAST else 0
+    return seconds if 0 < seconds < _LAST else 0

@@ -18,14 +18,17 @@ import pytest
 from fakes import make_image, manifest_fields, read_data
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from test_espressif import KEYS as SIGNERS
 from test_jws import KEYS, A, B, entry
 from test_source import Server, read, source_of
 from test_source import get as ask
 from test_trust import STORE
 
 from ota import (
+    clock,
     config,
     dates,
+    espressif,
     http,
     image,
     journal,
@@ -37,7 +40,7 @@ from ota import (
     strict,
     trust,
 )
-from ota.errors import CODES, ImageError, OtaError, SlotError, SourceError
+from ota.errors import CODES, ImageError, OtaError, SignatureError, SlotError, SourceError
 
 WANTED = os.environ.get("OTA_FUZZ", "")
 FUZZ = settings(
@@ -882,6 +885,37 @@ def test_any_bytes_are_a_certificate_or_refused(der):
     judge = pins.Pins([hashlib.sha256(pins.public_key(CERTIFICATE)).digest()])
     if judge.check(der, 0) == 0:
         assert pins.public_key(CERTIFICATE) in der
+
+
+SECTORS = [read_data(f"espsecure/{name}.sector") for name in ("rsa-1", "rsa-3", "p256-2", "mixed")]
+
+
+@FUZZ
+@given(st.data())
+def test_any_sector_is_what_was_signed_or_refused(data):
+    sector = data.draw(st.sampled_from(SECTORS))
+    found = data.draw(mutated(sector) | st.binary(min_size=4096, max_size=4096))
+    keys = {str(n): key for n, key in enumerate(SIGNERS.values())}
+    try:
+        digest = espressif.verify_sector(found, keys, 1)
+    except SignatureError as e:
+        assert e.code in ("signature", "signature-scheme")
+    else:
+        assert digest == sector[4:36] and len(found) == len(sector)
+
+
+@FUZZ
+@given(st.data())
+def test_any_packet_is_a_time_or_none(data):
+    nonce = bytes(range(8))
+    answer = bytearray(48)
+    answer[0], answer[1], answer[24:32] = 0x24, 1, nonce
+    answer[40:44] = data.draw(st.binary(min_size=4, max_size=4))
+    found = data.draw(mutated(bytes(answer)) | st.binary(max_size=60))
+    seconds = clock._seconds(found, nonce)
+    assert seconds == 0 or (
+        0 < seconds < 3000000001 and found[24:32] == nonce and found[0] & 7 == 4
+    )
 
 
 def test_a_head_takes_linear_time():
