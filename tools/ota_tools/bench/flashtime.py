@@ -36,10 +36,6 @@ WIDE, BORROWED = 110592, 28672
 """Bytes of the largest free piece of the ESP-IDF heap: room for TLS beside a 64 KiB buffer, or not."""
 
 
-class _Stop(Exception):
-    pass
-
-
 @dataclass(frozen=True)
 class Flashed:
     """What one download did to the slot: operations, their modelled time, sectors read."""

@@ -20,9 +20,6 @@ _CHUNK = 4096
 _GONE_S = 1.0
 """After so long with a full terminal nobody reads."""
 
-_MUCH = 1 << 16
-"""Bytes for a slow reader; with more the VM has to wait, as for its UART."""
-
 _FLOOD = 1 << 22
 """Bytes that no program read; with more input is lost."""
 
@@ -136,11 +133,6 @@ class Line:
     def is_waiting(self) -> bool:
         """Something is to be done again within milliseconds."""
         return bool(self._in or self._out or self.wanted)
-
-    @property
-    def is_full(self) -> bool:
-        """The reader is slow: the VM should not say more for now."""
-        return len(self._out) > _MUCH
 
     def tick(self) -> None:
         """Hand on what is left."""
