@@ -374,6 +374,15 @@ def test_credentials_go_to_the_manifests_host_only(b, monkeypatch, is_home):
     assert {b"Bearer secret" in request for request in images} == {is_home}
 
 
+def test_a_file_of_the_device_is_one_too_where_manifests_come_from_a_server(b):
+    files = b.site.files(manifest_url=b.site.server.url + "/m")
+    b.v.root.joinpath("ota.json").write_bytes(files["/ota.json"])
+    card = b.folder / "app.bin"
+    card.write_bytes(b.signed(app()))
+    b.install(f"file://{card}")
+    b.confirm()
+
+
 def test_a_file_of_the_device_is_a_bare_image_too(b):
     data = b.signed(app())
     card = b.folder / "app.bin"

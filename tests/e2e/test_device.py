@@ -267,7 +267,7 @@ def test_an_update_is_followed_until_it_is_confirmed(ota, make, site):
     about = ota("device", "update", "--port", port, "--json").json()
     assert (about["confirmed"], about["running"], about["outcome"]) == (True, "1.1", "confirmed")
     about = ota("device", "update", "--port", port, "--json").json()
-    assert about["updated"] is False and "up to date" in about["reason"]
+    assert about["installed"] is False and "up to date" in about["reason"]
     events = ota("device", "logs", "--port", port, "--json").json()["events"]
     assert [event["event"] for event in events] == ["confirmed", "activated"]
 
@@ -398,7 +398,7 @@ def test_without_waiting_the_trial_is_the_boards_own(ota, make, site):
     site.publish(maker.application_image("1.1", True, SIZE), "1.1", 2)
     with open_port(f"board:{folder}") as path:
         about = ota("device", "update", "--port", path, "--no-wait", "--json").json()
-        assert about == {"updated": True, "version": "1.1", "trial": "not awaited"}
+        assert about == {"installed": True, "version": "1.1", "trial": "not awaited"}
 
 
 def test_rollback_without_another_image_is_refused(ota, make):

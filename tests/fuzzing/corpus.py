@@ -94,7 +94,9 @@ def write_figures(name: str, figures: dict) -> None:
         FIGURES.write_text(json.dumps(everything, indent=1, sort_keys=True) + "\n")
 
 
-_COLUMNS = "executions seconds edges features kept quiet_seconds findings".split()
+_COLUMNS = (
+    "executions seconds edges features kept quiet_seconds quiet_features_seconds findings".split()
+)
 
 
 def table() -> str:

@@ -115,6 +115,8 @@ def test_json_of_every_command_is_one_object(ota, files, board, pem):
         ("inspect", "app.bin"),
         ("inspect", "t.json"),
         ("board", "show", "b"),
+        ("board", "new", "c"),
+        ("board", "image", "f.bin"),
     ]:
         assert isinstance(ota(*call, "--json").json(), dict), call
 

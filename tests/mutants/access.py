@@ -97,4 +97,10 @@ MUTANTS = [
         "        except OtaError as e:\n            raise",
         "e2e/test_rotation.py::test_a_flashed_trust_store_may_have_a_url_that_cannot_be_used",
     ),
+    (
+        "access: a store of bare images needs manifest URLs",
+        "if not new.bare_images:",
+        "if True:",
+        "e2e/test_bare.py::test_a_key_that_was_revoked_meanwhile_signs_nothing",
+    ),
 ]

@@ -109,4 +109,10 @@ MUTANTS = [
         "port.set_clock(floor)",
         "portable/test_sntp.py::test_without_an_answer_the_clock_is_set_to_what_was_confirmed_as_a_guess",
     ),
+    (
+        "clock: a time before 1970",
+        "if 0 < seconds < _LAST",
+        "if seconds < _LAST",
+        "portable/test_sntp.py::test_a_date_before_1970_is_none",
+    ),
 ]

@@ -334,4 +334,10 @@ MUTANTS = [
         "except ZeroDivisionError:\n            newest",
         "e2e/test_bare.py::test_a_server_without_parts_is_refused",
     ),
+    (
+        "bare: a file is asked of the manifest's server",
+        " or not (base.authority() and url.authority()):",
+        ":",
+        "e2e/test_bare.py::test_a_file_of_the_device_is_one_too_where_manifests_come_from_a_server",
+    ),
 ]

@@ -280,6 +280,11 @@ def test_a_clock_that_was_set_is_not_put_to_a_guess():
     assert port.sets == []
 
 
+def test_a_date_before_1970_is_none():
+    for early in (-61505152, -1, 0):
+        assert clock._seconds(answer(early), NONCE) == 0
+
+
 def test_a_date_behind_the_calendar_is_none():
     # MicroPython's calendar on the ESP32 ends in 2068: such a date must not reach it.
     for far in (3000000001, (1 << 31) - 1 + ERA - UNIX):

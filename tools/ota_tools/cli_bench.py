@@ -8,7 +8,7 @@ import rich_click as click
 from rich.console import Console
 
 from ota_tools.failures import Refused, Usage
-from ota_tools.terminal import PATH, as_json_option, console
+from ota_tools.terminal import PATH, as_json_option, console, quiet_option
 
 if TYPE_CHECKING:
     from ota_tools.bench.context import Bench
@@ -18,6 +18,7 @@ LIMITS = Path("tests/bench-limits.json")
 
 
 @click.command()
+@quiet_option
 @as_json_option
 @click.option("--only", metavar="N,N", default="", help="Only these goals, poll, resume, asyncio.")
 @click.option("--quick", is_flag=True, help="Fewer repetitions: a look, no figures to publish.")
@@ -29,6 +30,7 @@ LIMITS = Path("tests/bench-limits.json")
     "--write-limits", is_flag=True, help=f"Measure the gate and write --limits, else {LIMITS}."
 )
 def bench(
+    quiet: bool,
     as_json: bool,
     only: str,
     quick: bool,
@@ -67,7 +69,8 @@ def bench(
     err = Console(stderr=True, highlight=False)
 
     def say(text: str) -> None:
-        err.print(text, style="dim", markup=False)
+        if not quiet:
+            err.print(text, style="dim", markup=False)
 
     with Bench(quick or bool(limits) or write_limits, say) as scene:
         if limits or write_limits:

@@ -60,7 +60,8 @@ def board_vm(as_json: bool) -> None:
     show_default=True,
     help="Of its flash chip.",
 )
-def board_new(folder: Path, chip: str, flash_size: str) -> None:
+@as_json_option
+def board_new(folder: Path, chip: str, flash_size: str, as_json: bool) -> None:
     """A virtual chip in FOLDER as it leaves the factory: blank flash, blank NVS. `ota flash` fills it.
 
     \b
@@ -72,9 +73,12 @@ def board_new(folder: Path, chip: str, flash_size: str) -> None:
     from ota_tools.board import rom
 
     rom.blank(folder, firmware.CHIPS[chip].id, int(flash_size[:-2]) << 20)
-    console.print(
-        f"{folder}: a blank {chip} with {flash_size} of flash; its port is board:{folder}"
-    )
+    about = {"board": str(folder), "chip": chip, "flash": flash_size, "port": f"board:{folder}"}
+    if as_json:
+        show(about, True)
+    else:
+        text = f"{folder}: a blank {chip} with {flash_size} of flash; its port is board:{folder}"
+        console.print(text, markup=False, soft_wrap=True)
 
 
 @board.command("image")
@@ -88,7 +92,8 @@ def board_new(folder: Path, chip: str, flash_size: str) -> None:
     show_default=True,
     help="What kind of chip it is for.",
 )
-def board_image(file: Path, version: str, broken: bool, chip: str) -> None:
+@as_json_option
+def board_image(file: Path, version: str, broken: bool, chip: str, as_json: bool) -> None:
     """Write a firmware.bin that a virtual board can run: the library and the example app are in it.
 
     It has the shape of MicroPython's own: bootloader, one factory partition, application. Where
@@ -105,7 +110,11 @@ def board_image(file: Path, version: str, broken: bool, chip: str) -> None:
     modules = maker.application_modules(version, not broken)
     app = synthetic.app(chip, modules, 1 << 20, seed=version)
     file.write_bytes(synthetic.merged(chip, app=app))
-    console.print(f"{file}: firmware {version} for a virtual {chip}", soft_wrap=True)
+    about = {"file": str(file), "version": version, "chip": chip, "works": not broken}
+    if as_json:
+        show(about, True)
+    else:
+        console.print(f"{file}: firmware {version} for a virtual {chip}", soft_wrap=True)
 
 
 @board.command("run")

@@ -196,7 +196,7 @@ def update(port: str, baud: int, wait: bool, quiet: bool, as_json: bool) -> None
     with connect(port, baud) as found:
         release = install(found, quiet or as_json)
         if "reason" in release:
-            show({"updated": False, "reason": release["reason"]}, as_json)
+            show({"installed": False, "reason": release["reason"]}, as_json)
             return
         if release["trial"]:
             complain(
@@ -206,12 +206,14 @@ def update(port: str, baud: int, wait: bool, quiet: bool, as_json: bool) -> None
         else:
             found.reset()
         if not wait:
-            show({"updated": True, "version": release["version"], "trial": "not awaited"}, as_json)
+            show(
+                {"installed": True, "version": release["version"], "trial": "not awaited"}, as_json
+            )
             return
         about = follow_trial(found, release, quiet or as_json)
     confirmed = about["outcome"] == "confirmed" and about["outcome_version"] == release["version"]
     fields = {
-        "updated": True,
+        "installed": True,
         "version": release["version"],
         "confirmed": confirmed,
         "running": about["version"],
