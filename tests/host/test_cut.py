@@ -4,6 +4,8 @@ import dataclasses
 import hashlib
 import json
 import random
+import subprocess
+import sys
 
 import pytest
 
@@ -282,6 +284,14 @@ def test_the_number_of_the_accepted_trust_store_is_seen(judged, world):
             file.write(data)
         assert judge.accepted(state) == number
     assert judge.wrong(state) == ["the accepted trust store is none that was published"]
+
+
+def test_the_judge_reads_of_the_library_otadata_only():
+    program = (
+        "import sys, ota_tools.cut.judge; print(*[m for m in sys.modules if m[:4] == 'ota.'])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stdout.split() == ["ota.otadata"], done.stderr
 
 
 # The command

@@ -12,6 +12,7 @@ from dataclasses import replace
 from ota import otadata
 from ota_tools.board.flash import Operation
 from ota_tools.board.model import HARD
+from ota_tools.cut.app import DEAD, App
 from ota_tools.cut.fresh import fresh_state
 from ota_tools.cut.judge import Judge
 from ota_tools.cut.life import Failed, FixedPort, Life, Log, SetBootPort
@@ -20,7 +21,7 @@ from ota_tools.cut.result import Effort, Failure, Result
 from ota_tools.cut.scenarios import Scenario, offering
 from ota_tools.cut.state import NvsWrite, State, Step, kind_of
 from ota_tools.cut.tear import WEAK, cuts, lost_nvs
-from ota_tools.cut.world import BIG_TABLE, DEAD, App, World, small_table
+from ota_tools.cut.world import BIG_TABLE, World, small_table
 from ota_tools.partitions import Table, parse_csv
 
 _HEADER = 16

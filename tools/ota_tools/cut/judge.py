@@ -13,9 +13,9 @@ from littlefs import LittleFSError
 
 from ota import otadata
 from ota_tools.board.flash import SECTOR, Flash
+from ota_tools.cut.app import App
 from ota_tools.cut.state import State
 from ota_tools.cut.vfs import mount
-from ota_tools.cut.world import App
 from ota_tools.failures import Refused
 from ota_tools.partitions import Partition, Table
 

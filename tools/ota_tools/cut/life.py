@@ -34,8 +34,9 @@ from ota_tools.board.model import (
 )
 from ota_tools.board.nvs import Nvs
 from ota_tools.cut import vfs
+from ota_tools.cut.app import CRASHES, DEAD, FAILS, HANGS, App
 from ota_tools.cut.state import State, Step, record
-from ota_tools.cut.world import CRASHES, DEAD, FAILS, HANGS, App, World
+from ota_tools.cut.world import World
 from ota_tools.failures import Refused
 
 NOW = 1_800_000_000

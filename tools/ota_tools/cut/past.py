@@ -1,9 +1,9 @@
 """What a board may not go back behind, over all its lives after a cut."""
 
+from ota_tools.cut.app import App
 from ota_tools.cut.judge import CONFIRMING, Judge
 from ota_tools.cut.life import Failed, Life
 from ota_tools.cut.state import State
-from ota_tools.cut.world import App
 
 
 class Past:

@@ -9,8 +9,9 @@ from typing import Any
 
 from ota import otadata
 from ota_tools.board.model import Settings
+from ota_tools.cut.app import LOOPS, App
 from ota_tools.cut.life import Life, Main
-from ota_tools.cut.world import BARE, KEYS, LOOPS, App
+from ota_tools.cut.world import BARE, KEYS
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,6 @@ from typing import Any
 
 from littlefs import LittleFS, LittleFSError, UserContext
 
-import ota.files
-import ota.port
 from ota_tools.board.flash import SECTOR, Flash
 from ota_tools.failures import Refused
 from ota_tools.partitions import Partition
@@ -76,6 +74,9 @@ def mount(flash: Flash, part: Partition, fresh: bool = False) -> LittleFS:
 @contextmanager
 def root(fs: LittleFS) -> Iterator[None]:
     """Let the library's file functions work on `fs`, in the place of this machine's files."""
+    import ota.files  # here, for the judge mounts, too, and imports nothing of the library
+    import ota.port
+
     calls = SimpleNamespace(
         stat=_translated(lambda path: (0,) * 6 + (fs.stat(path).size,)),
         rename=_translated(fs.rename),

@@ -20,6 +20,7 @@ from ota_tools import keys
 from ota_tools import trust as trust_store
 from ota_tools.bench.vm import SCRIPTS
 from ota_tools.board.image_maker import make_small_image
+from ota_tools.cut.app import BROKEN, CRASHES, DEAD, FAILS, GOOD, HANGS, LOOPS, App
 from ota_tools.envelope import encode_json, seal
 from ota_tools.partitions import Table, parse_csv
 from ota_tools.release import Release, Target, block_digests, make_release
@@ -54,40 +55,6 @@ ota_0,    app,  ota_0, 0x10000,  0x170000
 ota_1,    app,  ota_1, 0x180000, 0x170000
 vfs,      data, fat,   0x2f0000, 0x10000
 """
-
-GOOD, FAILS, HANGS, CRASHES, DEAD, LOOPS, BROKEN = (
-    "good",
-    "fails",
-    "hangs",
-    "crashes",
-    "dead",
-    "loops",
-    "broken",
-)
-"""What an image does: confirms; fails its self-test; waits for the watchdog; crashes in main.py;
-crashes before boot.py; confirms, and crashes from then on; is signed and does not load.
-"""
-
-
-@dataclass(frozen=True)
-class App:
-    """An image that may be on the board, and how it behaves.
-
-    Attributes:
-        data: all that the slot holds of it.
-        content: how many of these bytes its digest covers, 0 for all.
-    """
-
-    version: str
-    sequence: int
-    data: bytes
-    does: str = GOOD
-    content: int = 0
-
-    @property
-    def digest(self) -> bytes:
-        """By which the device knows it."""
-        return hashlib.sha256(self.data[: self.content or len(self.data)]).digest()
 
 
 @dataclass(frozen=True)
