@@ -220,6 +220,7 @@ def test_ctrl_c_stops_a_running_program(tmp_path, loop):
         Terminal(port) as typed,
     ):
         typed.type("", "starts")
+        time.sleep(0.2)
         said = typed.type("\x03", "\n>>> ")
         assert 'File "main.py", line 2, in <module>' in said
         assert "KeyboardInterrupt" in said
@@ -237,6 +238,7 @@ def test_ctrl_c_stops_boot_py_and_main_py_does_not_run(tmp_path):
     )
     with power(folder) as port, Terminal(port) as typed:
         typed.type("", "boots")
+        time.sleep(0.2)
         said = typed.type("\x03", "\n>>> ")
     assert 'File "boot.py", line 2' in said
     assert "main ran" not in said
