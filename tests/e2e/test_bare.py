@@ -49,6 +49,11 @@ class Bench:
     def signed(self, data: bytes, *pems, **more) -> bytes:
         return self.serve(sign(self.folder, data, *(pems or [DATA / "release.pem"]), **more))
 
+    def next_store(self, release) -> bytes:
+        """Trust store number 2."""
+        tls = b64url_encode(self.site.paths.ca_der.read_bytes()).decode()
+        return store(2, [ROOT], [release], [ROOT], tls_roots=[tls], bare_images=True)
+
     def install(self, url: str = "", **how) -> None:
         updater(self.v).install_image(url or self.url, **how)
 
@@ -121,10 +126,7 @@ def test_only_where_the_trust_store_says_so(site, tmp_path):
 def test_a_key_that_was_revoked_meanwhile_signs_nothing(b):
     b.signed(app())
     new = Rsa(DATA / "stranger.pem")
-    tls = b.site.paths.ca_der.read_bytes()
-    fields = {"tls_roots": [b64url_encode(tls).decode()], "bare_images": True}
-    follows = store(2, [ROOT], [new], [ROOT], **fields)
-    (b.site.published / "trust-2.json").write_bytes(follows)
+    (b.site.published / "trust-2.json").write_bytes(b.next_store(new))
     assert b.code() == "signature"
     b.signed(app(), DATA / "stranger.pem")
     b.install()
@@ -353,8 +355,9 @@ def test_a_download_that_was_cut_begins_anew(b):
 @pytest.mark.parametrize("is_home", [True, False])
 def test_credentials_go_to_the_manifests_host_only(b, monkeypatch, is_home):
     paths = b.site.paths
-    (b.folder / "nothing").mkdir()
-    elsewhere = Server(b.folder / "nothing", paths.server_pem, paths.server_key, host="localhost")
+    (b.folder / "else").mkdir()
+    (b.folder / "else/trust-2.json").write_bytes(b.next_store(RELEASE))  # all is opened anew by it
+    elsewhere = Server(b.folder / "else", paths.server_pem, paths.server_key, host="localhost")
     manifest_url = f"{b.site.server.url if is_home else elsewhere.url}/m"
     files = b.site.files(manifest_url=manifest_url, bearer="secret")
     b.v.root.joinpath("ota.json").write_bytes(files["/ota.json"])
