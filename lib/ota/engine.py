@@ -261,15 +261,19 @@ class Engine:
         return trust, release
 
     def _newest(self, trust: Trust, url):
-        # The newest trust store, for what no manifest tells of one: a key may have been revoked.
-        base = self._asked = first_url(self._config, trust, url)
-        yield from self._open(trust, base)
+        # The newest trust store, for what no manifest tells of one: a key may have been revoked. A file
+        # is judged by what lies beside it: whoever brings files may have no network.
+        base = first_url(self._config, trust, url)
+        if base.authority() and url.authority():
+            url = base
+        self._asked = url
+        yield from self._open(trust, url)
         try:
             newest = yield from self._walk(trust)
         except (ImageError, SignatureError):
             newest = self._trust()  # a page that says something else is no trust store
-        if newest.number > trust.number or not (base.authority() and url.authority()):
-            self._close()  # other TLS roots, or another kind of source
+        if newest is not trust:
+            self._close()  # it may have other TLS roots
         return newest
 
     def _walk(self, trust: Trust):

@@ -80,8 +80,8 @@ class Updater(Engine):
 
         Only where the trust store says `bare_images`. Signed by the release role, for this chip,
         `secure_version` not lower than the running image's: no more is known of it. It cannot
-        be taken up after a reset. A newer trust store is asked for first, beside the manifest, or where no
-        manifest is named beside the image.
+        be taken up after a reset. A newer trust store is asked for first: beside the manifest; where none
+        is named, or one of the two is a file, beside the image.
 
         Arguments and errors as of `download`, and SignatureError `bare-image`, `signature-scheme`.
         """

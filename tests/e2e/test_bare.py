@@ -383,6 +383,22 @@ def test_a_file_of_the_device_is_one_too_where_manifests_come_from_a_server(b):
     card = b.folder / "app.bin"
     card.write_bytes(b.signed(app()))
     b.install(f"file://{card}")
+    assert b.site.asked() == []  # it may be off line
+    b.confirm()
+
+
+def test_a_key_that_a_file_revokes_signs_no_file_beside_it(b):
+    card = b.folder / "app.bin"
+    card.write_bytes(b.signed(app()))
+    (b.folder / "trust-2.json").write_bytes(b.next_store(Rsa(DATA / "stranger.pem")))
+    assert b.code(f"file://{card}") == "signature"
+
+
+def test_manifests_that_are_files_leave_an_image_to_its_server(b):
+    files = b.site.files(manifest_url="file:///sd/m")
+    b.v.root.joinpath("ota.json").write_bytes(files["/ota.json"])
+    b.signed(app())
+    b.install()
     b.confirm()
 
 

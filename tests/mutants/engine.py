@@ -336,8 +336,14 @@ MUTANTS = [
     ),
     (
         "bare: a file is asked of the manifest's server",
-        " or not (base.authority() and url.authority()):",
-        ":",
+        "if base.authority() and url.authority():",
+        "if base.authority():",
         "e2e/test_bare.py::test_a_file_of_the_device_is_one_too_where_manifests_come_from_a_server",
+    ),
+    (
+        "bare: an image of a server is asked of a file",
+        "if base.authority() and url.authority():",
+        "if url.authority():",
+        "e2e/test_bare.py::test_manifests_that_are_files_leave_an_image_to_its_server",
     ),
 ]

@@ -47,9 +47,8 @@ def execute(work):
         except BaseException as e:
             _check_heap()
             error = e
-        if call(
-            "interrupt", -1
-        ):  # one that came while the program ended; as on a chip, it is not lost
+        if call("interrupt", -1):
+            # One that came while the program ended: as on a chip, it is not lost.
             error = error or KeyboardInterrupt()
     except BaseException as e:  # a Ctrl-C that came late
         _check_heap()
