@@ -1,12 +1,11 @@
 """What lies on the desk: one board on a port, and a publisher that it can reach."""
 
 import contextlib
-import hashlib
 import json
 import socket
-import struct
 from pathlib import Path
 
+from fakes import with_version
 from site_of import DATA
 
 from ota import image as images
@@ -20,9 +19,6 @@ from ota_tools.serve import Server
 
 PRODUCT = BOARD = "desk"
 WINDOW_S = 30
-
-_VERSION_AT = 48  # of the application descriptor, in the file
-_DIGEST = 32
 
 JOIN = """
 import json, network, time
@@ -193,19 +189,6 @@ class Desk:
 
     def _rows(self) -> list:
         return self.device.run(SLOTS)[1:]
-
-
-def with_version(image: bytes, version: str) -> bytes:
-    """The image with another version in its descriptor, checksum and SHA-256 made right."""
-    field = struct.pack("32s", version.encode())
-    changed = bytearray(image)
-    check = 0
-    for at, new in enumerate(field, _VERSION_AT):
-        check ^= changed[at] ^ new
-        changed[at] = new
-    changed[-_DIGEST - 1] ^= check
-    changed[-_DIGEST:] = hashlib.sha256(changed[:-_DIGEST]).digest()
-    return bytes(changed)
 
 
 def read_firmware(device: Device) -> bytes:

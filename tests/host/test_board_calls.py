@@ -4,9 +4,11 @@ import calendar
 import time
 
 import pytest
-from fakes import make_image
+from fakes import make_image, with_version
 from virtual import FACTORY_TABLE, IMAGE_A, IMAGE_B, Virtual
 
+from ota import otadata
+from ota.otadata import ABORTED, VALID
 from ota_tools.board.flash import PowerCut, StrictError
 from ota_tools.board.model import (
     DEEP_SLEEP,
@@ -53,6 +55,24 @@ def test_partitions_tell_what_they_are(v):
         983040,
     )
     assert running != partition(partition.RUNNING)
+
+
+def test_a_partition_has_the_calls_of_the_firmware_and_no_other(v):
+    public = [name for name in dir(v.esp32.Partition) if not name.startswith("_")]
+    assert sorted(public) == [
+        "BOOT",
+        "RUNNING",
+        "TYPE_APP",
+        "TYPE_DATA",
+        "find",
+        "get_next_update",
+        "info",
+        "ioctl",
+        "mark_app_valid_cancel_rollback",
+        "readblocks",
+        "set_boot",
+        "writeblocks",
+    ]
 
 
 def test_unknown_partitions_are_errors(v):
@@ -151,6 +171,13 @@ def test_small_blocks_keep_their_neighbours(v):
     assert buf == b"\x11" * 512 + b"\x22" * 512
 
 
+@pytest.mark.parametrize("size", [1000, 8192])
+def test_other_block_sizes_are_taken(v, size):
+    part = v.esp32.Partition.find(0, 17, None, size)[0]
+    assert part.ioctl(5, 0) == size
+    assert part.ioctl(6, 0) == -22
+
+
 def test_writing_to_the_running_image_aborts_the_chip(v):
     part = v.esp32.Partition("ota_0")
     for call in (
@@ -191,6 +218,15 @@ def test_set_boot_takes_what_is_whole_and_nothing_else(v):
     assert fails(v.esp32.Partition("vfs").set_boot)[0] == -5379
     v.put("ota_1", good + bytes(65536))
     assert part.set_boot() is None
+
+
+def test_set_boot_takes_an_older_version_and_a_slot_that_was_given_up(v):
+    part = v.esp32.Partition("ota_1")
+    for version, state in (("0.1", VALID), ("0.0.9", ABORTED)):
+        v.put("ota_1", with_version(IMAGE_B, version))
+        v.set_entries(otadata.encode(3, VALID), otadata.encode(2, state))
+        assert part.set_boot() is None
+        assert v.selected() == "ota_1"
 
 
 def test_a_header_of_sixteen_blank_bytes_is_no_image_until_it_is_programmed(v):

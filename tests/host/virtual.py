@@ -84,6 +84,13 @@ class Virtual:
         self.board.flash.load(part.offset, b"\xff" * part.size)
         self.board.flash.load(part.offset, image)
 
+    def flip(self, slot: str, at: int) -> None:
+        """Another bit in a slot, behind everybody's back."""
+        part = self.board.table.find(slot)
+        assert part is not None
+        (byte,) = self.board.flash.read(part.offset + at, 1)
+        self.board.flash.load(part.offset + at, bytes([byte ^ 1]))
+
     def set_entries(self, first: bytes, second: bytes) -> None:
         """Both otadata records, behind everybody's back."""
         part = self.board.table.otadata

@@ -136,6 +136,18 @@ def make_image(size=70000, chip_id=0, seed=1):
     return data + hashlib.sha256(data).digest()
 
 
+def with_version(image, version):
+    """The image with another version in its descriptor, checksum and SHA-256 made right."""
+    changed = bytearray(image)
+    check = 0
+    for at, new in enumerate(struct.pack("32s", version.encode()), 48):
+        check ^= changed[at] ^ new
+        changed[at] = new
+    changed[-33] ^= check
+    changed[-32:] = hashlib.sha256(changed[:-32]).digest()
+    return bytes(changed)
+
+
 def manifest_fields(image, **changes):
     """The fields of a manifest for `image`, ready to be changed."""
     digests = b""
