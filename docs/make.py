@@ -62,6 +62,7 @@ def _bad_input() -> list[str]:
     import test_bad_device
 
     served = "test_bad_input_has_its_code_and_touches_nothing"
+    surplus = "test_what_is_sent_too_much_reaches_no_flash"
     unloadable = "test_an_image_that_does_not_load"
     device = "test_bad_device_has_its_code_and_keeps_its_boot_slot"
     lines = [
@@ -82,6 +83,9 @@ def _bad_input() -> list[str]:
     for row in bad_input.SERVED:
         code = f"`{row.code}`" if row.code else "none: nothing to do"
         lines.append(f"| {row.name} | {code} | {row.touches} | `test_bad_input…[{row.name}]` |")
+    for row in bad_input.SURPLUS:
+        told = "none: it installs; what is too much is not read"
+        lines.append(f"| {row.name} | {told} | {row.touches} | `{surplus}[{row.name}]` |")
     for row in bad_input.UNLOADABLE:
         told = f"none: it installs; outcome `{bad_input.NOT_LOADED}` after one reset"
         lines.append(f"| {row.name} | {told} | {row.touches} | `{unloadable}…[{row.name}]` |")

@@ -1,8 +1,9 @@
 """Every bad input by name: how it is made, the code that it gives, what it may touch.
 
 The tests run the rows on the MicroPython VM and in this process, docs/errors.md shows them. `SERVED` rows
-are what a server can offer and a device refuses; each gets a manifest of its own. `UNLOADABLE` rows are
-signed images that install and that the bootloader refuses.
+are what a server can offer and a device refuses; each gets a manifest of its own. `SURPLUS` rows send more
+than was signed, behind what was. `UNLOADABLE` rows are signed images that install and that the bootloader
+refuses.
 """
 
 import hashlib
@@ -348,6 +349,32 @@ SERVED = [
     Row("base64: blank", "envelope-format", _base64(lambda t: t[:9] + " " + t[9:], "signature")),
     Row("base64: loose tail", "envelope-format", _base64(_loose_tail, "signature")),
     Row("base64: one too many", "envelope-format", _base64(lambda t: t + "A", "signature")),
+]
+
+_MORE = b"not signed by anybody\n" * 9000
+
+SURPLUS = [
+    Row(
+        "body longer than announced",
+        None,
+        lambda o: o.liar(f"HTTP/1.1 200 OK\nContent-Length: {len(o.image)}", o.image + _MORE),
+        NEXT_SLOT,
+    ),
+    Row(
+        "body of no length that goes on",
+        None,
+        lambda o: o.liar("HTTP/1.1 200 OK", o.image + _MORE),
+        NEXT_SLOT,
+    ),
+    Row(
+        "chunks that go on",
+        None,
+        lambda o: o.liar(
+            "HTTP/1.1 200 OK\nTransfer-Encoding: chunked",
+            b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in (o.image, _MORE)),
+        ),
+        NEXT_SLOT,
+    ),
 ]
 
 UNLOADABLE = [

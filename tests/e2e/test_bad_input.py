@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from bad_input import NOT_LOADED, NOTHING, SERVED, UNLOADABLE, Offer, touched_by
+from bad_input import NOT_LOADED, NOTHING, SERVED, SURPLUS, UNLOADABLE, Offer, Row, touched_by
 from site_of import Site, updater
 
 from ota import http, recovery, start, trial
@@ -170,24 +170,41 @@ def test_after_all_of_them_the_honest_release_installs(results):
 
 def test_every_code_of_the_table_is_one_of_the_library():
     assert {row.code for row in SERVED} - {None} <= set(CODES)
-    names = [row.name for row in SERVED + UNLOADABLE]
+    names = [row.name for row in SERVED + SURPLUS + UNLOADABLE]
     assert len(set(names)) == len(names)
+
+
+def publish(site: Site, row: Row) -> Offer:
+    """A row by itself, as sequence 20."""
+    offer = Offer(site)
+    offer.begin(100)
+    (site.published / "virtual-esp32.manifest").write_bytes(row.make(offer))
+    return offer
+
+
+# What a server sends too much is not read
+
+
+@pytest.mark.parametrize("row", SURPLUS, ids=lambda row: row.name)
+def test_what_is_sent_too_much_reaches_no_flash(site, tmp_path, row):
+    offer = publish(site, row)
+    v = site.device(tmp_path / "b")
+    assert updater(v).update().sequence == 20
+    offer.close()
+    slot = v.board.table.find("ota_1")
+    assert v.board.flash.read(slot.offset, slot.size) == offer.image.ljust(slot.size, b"\xff")
+    assert "ota_0" not in touched_by(v.board, v.board.flash.operations)
+    v.reset()
+    assert v.running() == "ota_1"
 
 
 # A signed image that no bootloader loads costs one reset
 
 
-def unloadable(site: Site, number: int) -> None:
-    """Publish a row of `UNLOADABLE`, as sequence 20."""
-    offer = Offer(site)
-    offer.begin(100 + number)
-    (site.published / "virtual-esp32.manifest").write_bytes(UNLOADABLE[number].make(offer))
-
-
-@pytest.mark.parametrize("number", range(len(UNLOADABLE)), ids=[row.name for row in UNLOADABLE])
+@pytest.mark.parametrize("row", UNLOADABLE, ids=lambda row: row.name)
 @pytest.mark.parametrize("rollback", [True, False], ids=["rollback", "no rollback"])
-def test_an_image_that_does_not_load_costs_one_reset(site, tmp_path, number, rollback):
-    unloadable(site, number)
+def test_an_image_that_does_not_load_costs_one_reset(site, tmp_path, row, rollback):
+    publish(site, row)
     v = site.device(tmp_path / "b", {"rollback": rollback})
     before = v.board.flash.read(v.board.table.find("ota_0").offset, 1 << 17)
     bad = updater(v).update()
@@ -231,7 +248,7 @@ print("RUNNING", ota.status()["version"])
 
 
 def test_an_image_that_does_not_load_costs_one_reset_on_the_vm(site, vm, tmp_path):
-    unloadable(site, 0)
+    publish(site, UNLOADABLE[0])
     files = site.files()
     files["/boot.py"] = resources.device_file("boot.py").read_bytes()
     files["/main.py"] = LOADING.encode()
