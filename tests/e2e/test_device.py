@@ -477,6 +477,15 @@ def test_a_port_that_another_program_has_is_busy(ota, terminal):
     assert call.code == 3 and "busy" in call.line()
 
 
+def test_a_port_that_another_program_is_just_leaving_is_waited_for(ota, make):
+    _, folder = make({"/main.py": None})
+    with open_port(f"board:{folder}") as path:
+        other = serial.Serial(path, exclusive=True)
+        threading.Timer(0.5, other.close).start()
+        call = ota("device", "status", "--port", path)
+    assert call.code == 0, call.err
+
+
 def test_a_port_without_a_repl_does_not_answer(ota, terminal):
     start = time.monotonic()
     call = ota("device", "status", "--port", terminal[1])

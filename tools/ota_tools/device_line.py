@@ -31,7 +31,9 @@ def attach(path: str, name: str, baud: int) -> tuple[Any, "Line"]:
     """
     try:
         with silenced():
-            transport = SerialTransport(path, baud, timeout=READ_S)
+            # A port that is there gets a second: its last program may just be leaving it.
+            wait = 1 if os.path.exists(path) else 0
+            transport = SerialTransport(path, baud, wait, timeout=READ_S)
     except (OSError, TransportError, ValueError) as e:
         raise Unreachable(f"{name}: {_why_not(path)}") from e
     transport.serial.write_timeout = _WRITE_S
