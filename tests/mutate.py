@@ -3,14 +3,19 @@
     .venv/bin/python tests/mutate.py [-k TEXT] [-j WORKERS]
 
 tests/mutants has a file for each module of lib/ota: rows of (which protection is gone, its text, what
-stands there instead, the test that holds it). Every mutant is tried alone, in a private copy of what the tests need; its test must fail, not just stop. Exit code
-1 if a mutant survives, an entry no longer applies, or a test is red without any mutant.
+stands there instead, the test that holds it). Every mutant is tried alone, in a private copy of what the
+tests need; its test must fail, not just stop. Exit code 1 if a mutant survives, an entry no longer applies,
+or a test is red without any mutant.
 
-Speed: the packages that the tests import are imported once, then each pytest is a fork of that.
+Speed: the packages that the tests import are imported once, then each pytest is a fork of that; and the
+copies hold bytecode: of lib/ with the hash of its source, which a mutant does not match, of the rest as
+Python and pytest write it.
 """
 
 import argparse
+import compileall
 import contextlib
+import itertools
 import multiprocessing
 import os
 import runpy
@@ -21,6 +26,7 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from py_compile import PycInvalidationMode
 
 import pytest
 
@@ -68,26 +74,35 @@ def not_applicable(mutants: list[Mutant]) -> list[str]:
     ]
 
 
-def copy_to(folder: Path) -> None:
-    """What the tests need, without bytecode, which could be stale."""
+def make_copy(folder: Path) -> None:
+    """What the tests need. No bytecode of the checkout: it could be stale."""
     folder.mkdir()
     ignore = shutil.ignore_patterns("__pycache__")
     for path in [path for pattern in COPIED for path in sorted(ROOT.glob(pattern))]:
         if path.is_dir():
             shutil.copytree(path, folder / path.name, ignore=ignore)
         else:
-            shutil.copy(path, folder)
+            shutil.copy2(path, folder)
+    hashed = PycInvalidationMode.CHECKED_HASH
+    compileall.compile_dir(folder / "lib", quiet=1, invalidation_mode=hashed)
 
 
 def warm_up() -> None:
     """Import what takes long and is none of ours."""
-    for name in ("cryptography.x509", "hypothesis", "esptool", "littlefs", "rich_click"):
+    for name in (
+        "asyncio",
+        "cryptography.x509",
+        "hypothesis",
+        "esptool",
+        "littlefs",
+        "rich_click",
+    ):
         with contextlib.suppress(ImportError):
             __import__(name)
     assert "ota" not in sys.modules and "ota_tools" not in sys.modules
 
 
-def run_pytest(folder: Path, nodes: list[str], timeout_s: int) -> tuple[int, str]:
+def run_pytest(folder: Path, arguments: list[str], timeout_s: int) -> tuple[int, str]:
     """Exit code and output of `pytest -x -q` in a copy, in a process of its own."""
     log = folder / "pytest.log"
     pid = os.fork()
@@ -98,14 +113,16 @@ def run_pytest(folder: Path, nodes: list[str], timeout_s: int) -> tuple[int, str
     try:
         signal.alarm(timeout_s)  # a mutant that hangs is not one that a test noticed
         os.chdir(folder)
-        sys.dont_write_bytecode = True
-        os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
         with log.open("w") as out:
             os.dup2(out.fileno(), 1)
             os.dup2(out.fileno(), 2)
-            options = ["-x", "-q", "-p", "no:cacheprovider", "-p", "no:timeout"]
-            options.append(f"--basetemp={folder}/tmp")
-            code = int(pytest.main([*options, *(f"tests/{node}" for node in nodes)]))
+            without = (
+                "cacheprovider",
+                "timeout",
+                "unraisableexception",
+            )  # the last collects garbage
+            options = [f"-pno:{plugin}" for plugin in without]
+            code = int(pytest.main(["-x", "-q", f"--basetemp={folder}/tmp", *options, *arguments]))
             ota = sys.modules.get("ota")
             if ota is None or not str(ota.__file__).startswith(str(folder)):
                 code = ELSEWHERE
@@ -117,10 +134,23 @@ def run_pytest(folder: Path, nodes: list[str], timeout_s: int) -> tuple[int, str
 _copy = Path()
 
 
-def _begin_worker(folder: Path) -> None:
+def _begin_worker(whole: Path) -> None:
     global _copy
-    _copy = folder / f"copy-{os.getpid()}"
-    copy_to(_copy)
+    _copy = whole.with_name(f"copy-{os.getpid()}")
+    shutil.copytree(whole, _copy)
+    write_bytecode(False)  # a mutant's
+
+
+def write_bytecode(yes: bool) -> None:
+    """Whether this process and those that it starts keep what they compile."""
+    sys.dont_write_bytecode = not yes
+    os.environ["PYTHONDONTWRITEBYTECODE"] = "" if yes else "1"
+
+
+def run_without_any(nodes: list[str]) -> str:
+    """Tests of one file in this worker's copy: what they say if one is red."""
+    code, output = run_pytest(_copy, nodes, WHOLE_TIMEOUT_S)
+    return output and f"{output}\nwithout any mutant: exit code {code}" if code else ""
 
 
 def judge(mutant: Mutant) -> tuple[Mutant, str]:
@@ -129,7 +159,7 @@ def judge(mutant: Mutant) -> tuple[Mutant, str]:
     text = file.read_text()
     file.write_text(text.replace(mutant.old, mutant.new))
     try:
-        code, output = run_pytest(_copy, [mutant.red], TIMEOUT_S)
+        code, output = run_pytest(_copy, [f"tests/{mutant.red}"], TIMEOUT_S)
     finally:
         file.write_text(text)
     if code == FAILED and "\nFAILED " in output:  # an error of a fixture says ERROR
@@ -168,13 +198,19 @@ def main() -> int:
 def try_all(mutants: list[Mutant], folder: Path, workers: int) -> int:
     """How many survived; a line for each. Nothing is tried where a test is red by itself."""
     whole = folder / "whole"
-    copy_to(whole)
-    code, output = run_pytest(whole, sorted({mutant.red for mutant in mutants}), WHOLE_TIMEOUT_S)
+    make_copy(whole)
+    nodes = sorted({f"tests/{mutant.red}" for mutant in mutants})
+    files = [list(of) for _, of in itertools.groupby(nodes, lambda node: node.split("::")[0])]
+    write_bytecode(True)
+    code, output = run_pytest(whole, ["--collect-only", *nodes], WHOLE_TIMEOUT_S)
     if code:
-        sys.exit(f"{output}\nwithout any mutant the tests end with exit code {code}")
+        sys.exit(f"{output}\nthe tests cannot be collected: exit code {code}")
     survivors = 0
     context = multiprocessing.get_context("fork")
-    with context.Pool(workers, _begin_worker, (folder,)) as pool:
+    with context.Pool(workers, _begin_worker, (whole,)) as pool:
+        for complaint in pool.imap_unordered(run_without_any, files):
+            if complaint:
+                sys.exit(complaint)
         for mutant, complaint in pool.imap_unordered(judge, mutants):
             if complaint:
                 survivors += 1

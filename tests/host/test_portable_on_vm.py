@@ -18,7 +18,7 @@ def commands() -> dict[str, list[str]]:
     named = {f"CPython {platform.python_version()}": [sys.executable]}
     for leg, vm in interpreter.legs().items():
         version = ".".join(map(str, vm.version))
-        named[f"MicroPython {version} ({leg})"] = [*vm.argv, "-X", "heapsize=32m"]
+        named[f"MicroPython {version} ({leg})"] = [*vm.argv, "-X", "heapsize=20m"]
     return named
 
 

@@ -3,6 +3,7 @@
 Prints a line per failure and, last, one JSON object: `ran` with the names, `failed` with theirs.
 """
 
+import gc
 import json
 import os
 import sys
@@ -36,6 +37,11 @@ def main():
                     sys.print_exception(e)
                 else:
                     __import__("traceback").print_exc()
+        del (
+            module,
+            sys.modules[file[:-3]],
+        )  # its images, too: collecting takes as long as the heap is large
+        gc.collect()
     print(json.dumps({"ran": ran, "failed": failed}))
     sys.exit(1 if failed else 0)
 

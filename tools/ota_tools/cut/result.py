@@ -22,8 +22,8 @@ class Effort:
     """
 
     subsets: int = 4
-    pairs: float = 0.2
-    others: float = 0.005
+    pairs: float = 0.05
+    others: float = 0.002
     weak: float = 0.2
     seed: int = 1
     set_boot: str = ""
