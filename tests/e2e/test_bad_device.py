@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from bad_input import NEXT_SLOT, NOTHING, touched_by
 from site_of import Site
-from virtual import FACTORY_TABLE, STOCK_TABLE
+from virtual import BLANK, FACTORY_TABLE, STOCK_TABLE
 
+from ota import otadata
 from ota_tools import resources
 from ota_tools.board import filesystem, image_maker, maker
 from ota_tools.board.interpreter import Interpreter
@@ -322,21 +323,41 @@ def power(d: Device, board: Board) -> Run:
     return run(board, d.interpreter, timeout_s=30)
 
 
-def power_and_watch(d: Device, board: Board) -> tuple[Run, set[str]]:
-    """The partitions that were touched: from "CALL", where main.py says that, up to "CODE"."""
+@dataclass
+class Watched:
+    """What happened up to the line "CODE", from power-on or the line "CALL", where main.py says that.
+
+    Attributes:
+        touched: names of partitions.
+        before, after: what the bootloader goes by.
+    """
+
+    touched: set[str]
+    before: tuple[bytes, ...]
+    after: tuple[bytes, ...]
+
+
+def power_and_watch(d: Device, board: Board) -> tuple[Run, Watched]:
     operations = board.flash.operations
-    first, end = 0, None
+    begin = 0, records(board)
+    end = None
 
     def on_line(line: str) -> None:
-        nonlocal first, end
+        nonlocal begin, end
         if line == "CALL":
-            first = len(operations)
+            begin = len(operations), records(board)
         elif line.startswith("CODE ") and end is None:
-            end = len(operations)
+            end = len(operations), records(board)
 
     result = run(board, d.interpreter, on_line, timeout_s=30)
+    (first, before), (last, after) = begin, end or (None, records(board))
     assert (first > 0) == (d.main in (TWICE, IN_TRIAL))
-    return result, touched_by(board, operations[first:end])
+    return result, Watched(touched_by(board, operations[first:last]), before, after)
+
+
+def records(board: Board) -> tuple[bytes, ...]:
+    """Both records of otadata; none on a board without."""
+    return tuple(board.entries()) if board.table.otadata else ()
 
 
 def code_in(result: Run) -> str | None:
@@ -352,7 +373,7 @@ def test_bad_device_has_its_code_and_keeps_its_boot_slot(name, site, vm, tmp_pat
         site.publish(image("2.0"), "2.0", sequence=30)
     prepare(d)
     board = d.make()
-    result, touched = power_and_watch(d, board)
+    result, seen = power_and_watch(d, board)
     console = "\n".join(result.console)
     assert code_in(result) == code, console
     assert "boot.py" not in console and "Traceback" not in console, console
@@ -363,7 +384,9 @@ def test_bad_device_has_its_code_and_keeps_its_boot_slot(name, site, vm, tmp_pat
         )
         if touches == NOTHING:
             # Beside the file system there is the bootloader's own first record.
-            assert touched <= {"vfs", "otadata"}
+            assert seen.touched <= {"vfs", "otadata"}
+        first = (otadata.encode(1, otadata.VALID), BLANK)
+        assert seen.after == (first if seen.before == (BLANK, BLANK) else seen.before)
         if mend is None:
             return
         mend(d, board)
