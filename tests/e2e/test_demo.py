@@ -2,8 +2,9 @@
 
 import json
 
-from ota_tools import demo, flaky, serve
+from ota_tools import demo, flaky, keys, serve
 from ota_tools.board import maker
+from ota_tools.board.flash import Operation
 
 
 def run(vm, folder) -> list[demo.Step]:
@@ -52,3 +53,33 @@ def test_the_judge_notices_a_way_with_one_redirect_less(vm, tmp_path, monkeypatc
     monkeypatch.setattr(flaky, "github_like", lambda target: lambda path: target + path[7:])
     steps = run(vm, tmp_path / "demo")
     assert not steps[1].ok and "redirecting host was asked 3 times" in steps[1].reason
+
+
+def test_the_judge_notices_a_stranger_who_has_the_owners_key(vm, tmp_path, monkeypatch):
+    real, made = keys.generate, {}
+
+    def generate(path):
+        made[path.name] = real(path)
+        return made["release.pem" if path.name == "stranger.pem" else path.name]
+
+    monkeypatch.setattr(keys, "generate", generate)
+    steps = run(vm, tmp_path / "demo")
+    failed = next(s for s in steps if not s.ok)
+    assert failed.name == "a release signed by a stranger is refused"
+    assert "the board was sent" in failed.reason
+
+
+def test_the_judge_notices_one_erase_in_a_refusal(vm, tmp_path, monkeypatch):
+    real = demo.Demo._power
+
+    def power(self, *args) -> None:
+        real(self, *args)
+        if (tmp_path / "demo" / "stranger.pem").exists():
+            slot = self._target.table.find("ota_1")
+            self._operations.append(Operation("erase", slot.offset, 4096))
+
+    monkeypatch.setattr(demo.Demo, "_power", power)
+    steps = run(vm, tmp_path / "demo")
+    failed = next(s for s in steps if not s.ok)
+    assert failed.name == "a release signed by a stranger is refused"
+    assert failed.reason == "1 flash operations in ota_1"
