@@ -1,5 +1,7 @@
 """The library on the real MicroPython VM: the virtual board, its resets, its watchdog, its errors."""
 
+import copy
+
 import pytest
 from site_of import Site
 
@@ -93,6 +95,22 @@ def test_the_watchdog_ends_a_trial_that_hangs(site, vm, tmp_path):
     assert result.boots == ["ota_0", "ota_1", "ota_0", "ota_1", "ota_0"]
     assert "none: 1.1 failed here before" in console(result)
     assert result.end == "idle"
+
+
+def test_a_start_is_taken_up_once_however_often_boot_is_called(site, vm, tmp_path):
+    made = board(site, tmp_path / "b")
+    site.publish(image("1.0"), "1.0")
+    again = "import ota\nprint('ONE')\nota.boot()\nprint('TWO')\nota.confirm()\n"
+    site.publish(image("1.1", again), "1.1")
+    seen = {}
+
+    def on_line(line: str) -> None:
+        if line in ("ONE", "TWO"):
+            seen[line] = made.watchdog_at, copy.deepcopy(made.nvs.content)
+
+    result = run(made, vm, on_line)
+    assert seen["ONE"][0] is not None and seen["ONE"] == seen["TWO"]
+    assert console(result).count("on trial") == 1
 
 
 def test_an_application_that_forgets_to_confirm_is_rolled_back(site, vm, tmp_path):

@@ -95,6 +95,17 @@ def test_portable_where_the_mpy_is_for_another_processor(narrow, tmp_path):
     assert subprocess.run(command, capture_output=True, text=True).stdout == "portable\n"
 
 
+@pytest.mark.parametrize(("left", "expected"), [(44_000, "portable"), (80_000, "viper")])
+def test_portable_where_memory_is_short(narrow, tmp_path, left, expected):
+    folder = with_native(tmp_path, "x86")
+    code = (
+        "import gc, sys; sys.path[:0] = [%r]; from ota.p256 import core; gc.collect();"
+        "taken = bytearray(gc.mem_free() - %d); print(core())"
+    )
+    command = [*narrow.argv, "-X", "heapsize=1m", "-c", code % (str(folder), left)]
+    assert subprocess.run(command, capture_output=True, text=True).stdout == expected + "\n"
+
+
 def test_words_of_64_bits_use_the_portable_core():
     found = interpreter.find()
     code = "import sys; sys.path[:0] = [%r]; from ota.p256 import core; print(core(), sys.maxsize)"

@@ -8,6 +8,12 @@ MUTANTS = [
         "portable/test_source.py::test_chunks_that_are_no_chunks_are_refused",
     ),
     (
+        "chunks: the end of a long line is not looked at",
+        'if len(line) == _LINE_START and b";" not in line:',
+        "if False:",
+        "portable/test_source.py::test_chunks_that_are_no_chunks_are_refused",
+    ),
+    (
         "chunks: more than a chunk is read",
         "room if len(room) <= self._chunk else room[: self._chunk]",
         "room",

@@ -2,6 +2,12 @@
 
 MUTANTS = [
     (
+        "start: a second call takes the start up again",
+        "if package._started:",
+        "if False:",
+        "e2e/test_vm.py::test_a_start_is_taken_up_once_however_often_boot_is_called",
+    ),
+    (
         "start: records that are not valid are obeyed",
         "if index < 0 or state_of",
         "if state_of",

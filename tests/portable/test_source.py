@@ -539,6 +539,7 @@ def test_chunks_that_are_no_chunks_are_refused():
         b"0x5\r\nhello\r\n0\r\n\r\n",
         b" 5\r\nhello\r\n0\r\n\r\n",
         b"5 5\r\nhello\r\n0\r\n\r\n",
+        b"5" + b" " * 70 + b"junk\r\nhello\r\n0\r\n\r\n",
         b";a\r\nhello\r\n0\r\n\r\n",
         b"000000005\r\nhello\r\n0\r\n\r\n",
         b"100000000\r\nhello\r\n0\r\n\r\n",
