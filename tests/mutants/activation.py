@@ -2,6 +2,12 @@
 
 MUTANTS = [
     (
+        "activation: a bare image that runs is installed again",
+        "newer = not receipt or receipt.sha256 != release.sha256",
+        "newer = True",
+        "e2e/test_bare.py::test_the_image_that_runs_is_nothing_to_do",
+    ),
+    (
         "download: a slot that is selected is written over",
         "    found = _unselect(port, found)\n",
         "",

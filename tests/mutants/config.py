@@ -2,6 +2,12 @@
 
 MUTANTS = [
     (
+        "configuration: a header of any name",
+        'if not (char.isalpha() or char.isdigit() or char == "-"):',
+        "if False:",
+        "portable/test_files.py::test_no_header_ends_its_line_or_begins_another",
+    ),
+    (
         "configuration: numbers outside their limits",
         "if not least <= value <= most:",
         "if False:",

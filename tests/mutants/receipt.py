@@ -2,6 +2,12 @@
 
 MUTANTS = [
     (
+        "receipts: a receipt of any type",
+        "if type(entry) is not dict:",
+        "if False:",
+        "portable/test_files.py::test_receipts_that_break_the_schema_are_none",
+    ),
+    (
         "receipts: any format number",
         'if field(fields, "format", int) != _FORMAT:',
         "if False:",

@@ -2,6 +2,12 @@
 
 MUTANTS = [
     (
+        "JSON: a name without quotes",
+        "if buf[at:start] != b'\"':",
+        "if False:",
+        "portable/test_strict.py::test_whatever_passes_the_scan_json_reads_too",
+    ),
+    (
         "JSON: more bytes than the limit",
         "if len(buf) > limit:",
         "if False:",
