@@ -1,6 +1,8 @@
 """The table of bad input, on the VM and in this process: each row its code, nothing else touched."""
 
+import copy
 import json
+from pathlib import Path
 
 import pytest
 from bad_input import NOT_LOADED, NOTHING, SERVED, SURPLUS, UNLOADABLE, Offer, Row, touched_by
@@ -14,6 +16,7 @@ from ota.memory import outcome
 from ota.updater import Updater
 from ota_tools import resources
 from ota_tools.board import image_maker, maker
+from ota_tools.board.model import HARD, Board
 from ota_tools.board.runner import run
 
 SEQUENCE = 10
@@ -43,9 +46,9 @@ def attempt(name):
 
 
 if ota.status()["running"] == 0:
-    print("ROW", json.dumps([-1, None]))
+    print("BEGIN")
     for number in range(%d):
-        print("ROW", json.dumps([number, attempt("%%d.manifest" %% number)]))
+        print("ROW", json.dumps(attempt("%%d.manifest" %% number)))
     print("HONEST", attempt("honest.manifest"))
     ota.reset()
 ota.self_test([("app", lambda: True)])
@@ -54,12 +57,27 @@ print("RUNNING", ota.status()["version"])
 
 
 class Results:
-    """code and slot operations of each row, and whether the honest release runs in the end."""
+    """code, partitions touched, otadata and NVS of each row, and whether the honest release runs last."""
 
-    def __init__(self) -> None:
+    def __init__(self, board: Board) -> None:
+        self._board = board
         self.codes: list = []
         self.touched: list[set[str]] = []
+        self.records: list = []
+        self.nvs: list = []
         self.honest = ""
+
+    def begin(self) -> None:
+        """What there is before the first row."""
+        self._seen = len(self._board.flash.operations)
+        self.records.append(self._board.entries())
+        self.nvs.append(copy.deepcopy(self._board.nvs.content))
+
+    def add(self, code) -> None:
+        """A row is over."""
+        self.codes.append(code)
+        self.touched.append(touched_by(self._board, self._board.flash.operations[self._seen :]))
+        self.begin()
 
 
 def image(version: str) -> bytes:
@@ -95,18 +113,13 @@ def on_vm(offers, vm, tmp_path_factory):
         files,
         receipt=("1.0", SEQUENCE),
     )
-    found = Results()
-    seen = 0
+    found = Results(board)
 
     def on_line(line: str) -> None:
-        nonlocal seen
-        if line.startswith("ROW "):
-            number, code = json.loads(line[4:])
-            operations = board.flash.operations[seen:]
-            seen = len(board.flash.operations)
-            if number >= 0:
-                found.codes.append(code)
-                found.touched.append(touched_by(board, operations))
+        if line == "BEGIN":
+            found.begin()
+        elif line.startswith("ROW "):
+            found.add(json.loads(line[4:]))
 
     result = run(board, vm, on_line, timeout_s=120)
     found.honest = result.console[-1]
@@ -123,7 +136,7 @@ def in_process(offers, tmp_path_factory):
     (v.root / "ota_receipts.json").write_text(json.dumps({"format": 1, "slots": {"0": receipt}}))
     config = load_config(port.path("/ota.json"))
     base = config.manifest_url
-    found = Results()
+    found = Results(v.board)
 
     def attempt(name: str):
         config.manifest_url = base + name
@@ -137,12 +150,9 @@ def in_process(offers, tmp_path_factory):
         except OtaError as e:
             return e.code
 
+    found.begin()
     for number in range(len(SERVED)):
-        before = v.selected()
-        v.board.flash.operations.clear()
-        found.codes.append(attempt(f"{number}.manifest"))
-        found.touched.append(touched_by(v.board, v.board.flash.operations))
-        assert v.selected() == before, SERVED[number].name
+        found.add(attempt(f"{number}.manifest"))
     assert attempt("honest.manifest") == "installed"
     v.reset()
     found.honest = f"RUNNING {'2.0' if v.running() == 'ota_1' else '?'}"
@@ -158,8 +168,10 @@ def results(request) -> Results:
 def test_bad_input_has_its_code_and_touches_nothing(results, number):
     row = SERVED[number]
     assert results.codes[number] == row.code
+    assert results.records[number + 1] == results.records[number]
     if row.touches == NOTHING:
-        assert results.touched[number] == set()
+        assert results.touched[number] == set()  # files neither
+        assert results.nvs[number + 1] == results.nvs[number]
     else:
         assert "ota_1" in results.touched[number] and "ota_0" not in results.touched[number]
 
@@ -182,20 +194,41 @@ def publish(site: Site, row: Row) -> Offer:
     return offer
 
 
+def board_of(site: Site, folder: Path, main: str) -> Board:
+    """A board of its own that runs 1.0 with this main.py."""
+    files = site.files()
+    files["/boot.py"] = resources.device_file("boot.py").read_bytes()
+    files["/main.py"] = main.encode()
+    receipt = ("1.0", SEQUENCE)
+    return maker.make_board(folder, site.target.table, image("1.0"), files, receipt=receipt)
+
+
 # What a server sends too much is not read
 
 
+UPDATE = """
+import ota
+print("UPDATED", ota.Updater.from_config().update().sequence)
+"""
+
+
+@pytest.mark.parametrize("where", ["vm", "here"])
 @pytest.mark.parametrize("row", SURPLUS, ids=lambda row: row.name)
-def test_what_is_sent_too_much_reaches_no_flash(site, tmp_path, row):
+def test_what_is_sent_too_much_reaches_no_flash(site, vm, tmp_path, row, where):
     offer = publish(site, row)
-    v = site.device(tmp_path / "b")
-    assert updater(v).update().sequence == 20
+    if where == "here":
+        v = site.device(tmp_path / "b")
+        board = v.board
+        assert updater(v).update().sequence == 20
+    else:
+        board = board_of(site, tmp_path / "b", UPDATE)
+        assert "UPDATED 20" in run(board, vm, timeout_s=30).console
     offer.close()
-    slot = v.board.table.find("ota_1")
-    assert v.board.flash.read(slot.offset, slot.size) == offer.image.ljust(slot.size, b"\xff")
-    assert "ota_0" not in touched_by(v.board, v.board.flash.operations)
-    v.reset()
-    assert v.running() == "ota_1"
+    slot = board.table.find("ota_1")
+    assert board.flash.read(slot.offset, slot.size) == offer.image.ljust(slot.size, b"\xff")
+    assert "ota_0" not in touched_by(board, board.flash.operations)
+    board.boot(HARD)
+    assert board.running.name == "ota_1"
 
 
 # A signed image that no bootloader loads costs one reset
@@ -247,14 +280,10 @@ print("RUNNING", ota.status()["version"])
 """
 
 
-def test_an_image_that_does_not_load_costs_one_reset_on_the_vm(site, vm, tmp_path):
-    publish(site, UNLOADABLE[0])
-    files = site.files()
-    files["/boot.py"] = resources.device_file("boot.py").read_bytes()
-    files["/main.py"] = LOADING.encode()
-    board = maker.make_board(
-        tmp_path / "b", site.target.table, image("1.0"), files, receipt=("1.0", SEQUENCE)
-    )
+@pytest.mark.parametrize("row", UNLOADABLE, ids=lambda row: row.name)
+def test_an_image_that_does_not_load_costs_one_reset_on_the_vm(site, vm, tmp_path, row):
+    publish(site, row)
+    board = board_of(site, tmp_path / "b", LOADING)
     result = run(board, vm, timeout_s=60)
     console = "\n".join(result.console)
     assert result.boots == ["ota_0", "ota_0"], console
