@@ -45,7 +45,9 @@ def errors_page() -> str:
         "Made by docs/make.py from lib/ota/errors.py and the tables of tests/e2e; do not edit.",
         "",
         "Every failure is an `ota.OtaError` with a `code` that never changes its meaning. Its class says who",
-        "can act. After any of them the boot slot is what it was, and the call can be made again.",
+        "can act. After any of them the boot slot is what it was, and the call can be made again. The one",
+        "exception: a release that waits for its first boot is called off before a download erases its slot,",
+        "or `rollback()` leaves it, and stays called off where that fails; the running image then boots next.",
     ]
     for name, (who, why) in ACTS.items():
         lines += ["", f"## {name}: {who}", "", why[0].upper() + why[1:] + ".", ""]
@@ -87,7 +89,8 @@ def _bad_input() -> list[str]:
         told = "none: it installs; what is too much is not read"
         lines.append(f"| {row.name} | {told} | {row.touches} | `{surplus}[{row.name}]` |")
     for row in bad_input.UNLOADABLE:
-        told = f"none: it installs; outcome `{bad_input.NOT_LOADED}` after one reset"
+        told = f"none: it installs; outcome `{bad_input.NOT_LOADED}` after one reset, or `crashed`"
+        told += " twice where the bootloader cannot roll back"
         lines.append(f"| {row.name} | {told} | {row.touches} | `{unloadable}…[{row.name}]` |")
     for name, (code, touches, _, _) in test_bad_device.ROWS.items():
         told = f"`{code}`" if code else "none: the update goes on"

@@ -43,11 +43,11 @@ CODES = {
     "link-lost": SourceError,       # the connection broke in the middle | retry; right blocks stay
     "timeout": SourceError,         # the server stopped answering | retry
     "short-body": SourceError,      # fewer bytes came than announced | retry
-    "url": SourceError,             # a URL that cannot be used | https://host/path, plain ASCII
+    "url": SourceError,             # a URL that cannot be used here | https://host/path, plain ASCII
     "too-slow": SourceError,        # fewer bytes per second than least_rate | retry
     "http-status": SourceError,     # not a 200 answer | check the URL and the server
     "denied": SourceError,          # 401, 403 or 407 | check credentials; a signed URL has expired?
-    "server-busy": SourceError,     # 408, 425, 429 or 5xx | retry later
+    "server-busy": SourceError,     # 408, 425, 429, 500 or 502 to 504 | retry later
     "redirect": SourceError,        # a circle, over five, or away from https | check the server
     "changed": SourceError,         # the file changed while it was read | retry
     "http-format": SourceError,     # not a well-formed answer, or over a limit | check the server
@@ -89,7 +89,7 @@ CODES = {
     "flash": SlotError,             # a flash operation failed | retry; worn flash?
     "file-system": SlotError,       # FAT: a power cut could destroy it | use littlefs
     "files": SlotError,             # the file system failed or is full | free some space
-    "nvs": SlotError,               # the journal cannot be written | retry; NVS full?
+    "nvs": SlotError,               # the journal cannot be read or written | retry; NVS full?
     "no-rollback": SlotError,       # the other slot holds nothing to return to | update instead
     "not-activated": SlotError,     # otadata did not take the new slot | retry
     "not-confirmed": SlotError,     # otadata did not take the mark | confirm again

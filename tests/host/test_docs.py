@@ -4,6 +4,8 @@ import ast
 import html
 import importlib.util
 import re
+import subprocess
+import sys
 import types
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from ota.errors import CODES, SourceError
 from ota.updater import Updater
 
 DOCS = Path(__file__).parents[2] / "docs"
+E2E = Path(__file__).parents[1] / "e2e"
 SPEC = importlib.util.spec_from_file_location("make", DOCS / "make.py")
 make = importlib.util.module_from_spec(SPEC)
 SPEC.loader.exec_module(make)
@@ -39,6 +42,20 @@ def test_every_code_is_explained():
     for code in CODES:
         (row,) = [line for line in page.splitlines() if line.startswith(f"| `{code}` |")]
         assert all(cell.strip() for cell in row.strip("|").split("|")), row
+
+
+def test_every_bad_input_has_a_test_that_exists():
+    page = (DOCS / "errors.md").read_text().partition("## Bad input")[2].partition("\n## ")[0]
+    rows = [line for line in page.splitlines() if line.startswith("| ")][1:]
+    command = ["pytest", "--collect-only", "-q", *map(str, sorted(E2E.glob("test_bad_*.py")))]
+    done = subprocess.run([sys.executable, "-m", *command], capture_output=True, text=True)
+    collected = [line.partition("::")[2] for line in done.stdout.splitlines()]
+    assert len(rows) > 100
+    for row in rows:
+        start, name = re.search(r"`(test_\w+)…?\[(.+)\]` \|$", row).groups()
+        assert name == row.split(" | ")[0][2:]
+        of_row = re.compile(rf"{start}\w*\[(.*-)?{re.escape(name)}(-.*)?\]")
+        assert any(map(of_row.fullmatch, collected)), row
 
 
 def test_every_code_is_raised_somewhere_in_the_library():
