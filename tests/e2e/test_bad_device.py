@@ -217,7 +217,21 @@ def odd_journal(d: Device) -> None:
 
 def replayed_after_nvs_erase(d: Device) -> None:
     # What is confirmed stands in the receipt, too.
-    d.site.publish(image("0.9"), "0.9", sequence=9)
+    d.site.publish(image("1.5"), "1.5", sequence=20)
+
+    def after(board: Board) -> None:
+        assert "RUNNING 1.5" in power(d, board).console
+        for key in list(board.nvs.content["ota"]):
+            board.call("nvs_erase", ["ota", key], b"")
+        publish_alone(d, "1.4", 19)
+
+    d.after = after
+
+
+def publish_alone(d: Device, version: str, sequence: int) -> None:
+    # As the owner's tools would not: nothing is compared with what was published before.
+    (d.site.published / "virtual-esp32.manifest").unlink()
+    d.site.publish(image(version), version, sequence=sequence)
 
 
 def full_nvs(d: Device) -> None:
@@ -306,10 +320,7 @@ ROWS = {
         "downgrade",
         NOTHING,
         replayed_after_nvs_erase,
-        lambda d, board: (
-            (d.site.published / "virtual-esp32.manifest").unlink(),
-            d.site.publish(image("2.0"), "2.0", sequence=30),
-        ),
+        lambda d, board: publish_alone(d, "2.0", 30),
     ),
     "NVS full": ("nvs", NOTHING, full_nvs, room_in_nvs),
     "file system full": ("files", NOTHING, full_vfs, room_in_vfs),
@@ -377,11 +388,9 @@ def test_bad_device_has_its_code_and_keeps_its_boot_slot(name, site, vm, tmp_pat
     console = "\n".join(result.console)
     assert code_in(result) == code, console
     assert "boot.py" not in console and "Traceback" not in console, console
+    slot = result.boots[0]
     if code is not None:
-        assert (
-            result.boots[-1]
-            == board.table.partitions[[p.type for p in board.table.partitions].index(0)].name
-        )
+        assert result.boots[-1] == slot
         if touches == NOTHING:
             # Beside the file system there is the bootloader's own first record.
             assert seen.touched <= {"vfs", "otadata"}
@@ -392,4 +401,4 @@ def test_bad_device_has_its_code_and_keeps_its_boot_slot(name, site, vm, tmp_pat
         mend(d, board)
         result = power(d, board)
     assert any(line.startswith("RUNNING 2.") for line in result.console), result.console
-    assert result.boots[-1] == "ota_1"
+    assert result.boots[-1] in {"ota_0", "ota_1"} - {slot}
