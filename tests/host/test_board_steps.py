@@ -1,6 +1,7 @@
 """otadata step by step, as official firmware and the real bootloader wrote it (docs/board.md)."""
 
 import binascii
+import random
 import struct
 
 import pytest
@@ -116,19 +117,61 @@ def test_otadata_goes_through_the_measured_steps_byte_by_byte(tmp_path, in_place
         assert (refusal in v.board.messages) == step.startswith("14b"), step
 
 
-def updated(tmp_path) -> Virtual:
+# Further cases, the same in both variants of set_boot
+
+
+@pytest.fixture(params=[False, True], ids=["other record", "in place"])
+def v(request, tmp_path) -> Virtual:
+    """Image B in ota_1, ota_0 running for the first time."""
+    made = Virtual(tmp_path / "b", in_place=request.param)
+    made.put("ota_1", IMAGE_B)
+    made.power_on()
+    return made
+
+
+def updated(v: Virtual) -> None:
     """5 VALID / 6 NEW, ota_0 running: step 13 of the measurement."""
-    v = Virtual(tmp_path / "b")
-    v.put("ota_1", IMAGE_B)
     v.set_entries(otadata.encode(5, VALID), BLANK)
-    v.power_on()
     v.esp32.Partition("ota_1").set_boot()
     assert v.raw() == [record("5 VALID"), record("6 NEW")]
-    return v
 
 
-def test_a_mark_after_a_fallback_marks_the_corrupt_slot(tmp_path):
-    v = updated(tmp_path)
+def test_a_downgrade_without_a_mark_rolls_back_to_the_upgrade(v):
+    partition = v.esp32.Partition
+    partition("ota_1").set_boot()
+    v.reset()
+    partition.mark_app_valid_cancel_rollback()
+    v.reset()
+    assert (v.running(), v.raw()) == ("ota_1", [record("1 VALID"), record("2 VALID")])
+    partition("ota_0").set_boot()
+    v.reset()
+    assert (v.running(), v.raw()) == ("ota_0", [record("3 PENDING"), record("2 VALID")])
+    v.reset()
+    assert (v.running(), v.raw()) == ("ota_1", [record("3 ABORTED"), record("2 VALID")])
+
+
+def test_a_cut_in_the_copy_keeps_what_was_written_and_the_old_image(v):
+    part = v.board.table.find("ota_1")
+    image = random.Random(3).randbytes(384 * 4096)
+    before = v.raw()
+
+    def copy() -> None:
+        for block in range(384):
+            data = image[block * 4096 : (block + 1) * 4096]
+            v.esp32.Partition("ota_1").writeblocks(block, data)
+
+    behind = part.offset + 201 * 4096
+    v.board.flash.cut_before = lambda operation: operation.address == behind
+    with pytest.raises(PowerCut):
+        copy()
+    v.board.flash.cut_before = None
+    v.power_on()
+    assert (v.running(), v.raw()) == ("ota_0", before)
+    assert v.board.flash.read(part.offset, 201 * 4096) == image[: 201 * 4096]
+
+
+def test_a_mark_after_a_fallback_marks_the_corrupt_slot(v):
+    updated(v)
     v.put("ota_1", b"")
     v.power_on()
     v.esp32.Partition.mark_app_valid_cancel_rollback()
@@ -137,29 +180,36 @@ def test_a_mark_after_a_fallback_marks_the_corrupt_slot(tmp_path):
     assert v.running() == "ota_0"
 
 
-def test_two_aborted_records_boot_the_first_slot_and_stay(tmp_path):
-    v = updated(tmp_path)
+def test_two_aborted_records_boot_the_first_slot_and_stay(v):
+    updated(v)
     v.set_entries(otadata.encode(3, ABORTED), otadata.encode(2, ABORTED))
     v.power_on()
     assert (v.running(), v.raw()) == ("ota_0", [record("3 ABORTED"), record("2 ABORTED")])
 
 
-def test_when_the_active_record_is_erased_the_older_one_wins(tmp_path):
-    v = updated(tmp_path)
+def test_when_the_active_record_is_erased_the_older_one_wins(v):
+    updated(v)
     v.set_entries(otadata.encode(5, VALID), BLANK)
     v.power_on()
     assert v.running() == "ota_0"
 
 
-def test_when_both_records_are_erased_the_first_slot_boots_and_gets_a_record(tmp_path):
-    v = updated(tmp_path)
+def test_when_the_older_record_is_erased_the_active_one_stays(v):
+    updated(v)
+    v.set_entries(BLANK, otadata.encode(6, VALID))
+    v.power_on()
+    assert (v.running(), v.raw()) == ("ota_1", [record("-"), record("6 VALID")])
+
+
+def test_when_both_records_are_erased_the_first_slot_boots_and_gets_a_record(v):
+    updated(v)
     v.set_entries(BLANK, BLANK)
     v.power_on()
     assert (v.running(), v.raw()) == ("ota_0", [record("1 VALID"), record("-")])
 
 
-def test_a_record_with_a_wrong_crc_loses(tmp_path):
-    v = updated(tmp_path)
+def test_a_record_with_a_wrong_crc_loses(v):
+    updated(v)
     v.set_entries(otadata.encode(5, VALID), otadata.encode(6, VALID)[:28] + bytes(4))
     v.power_on()
     assert v.running() == "ota_0"
@@ -168,8 +218,8 @@ def test_a_record_with_a_wrong_crc_loses(tmp_path):
     assert v.running() == "ota_0"
 
 
-def test_two_wrong_crcs_try_all_partitions_and_are_not_repaired(tmp_path):
-    v = updated(tmp_path)
+def test_two_wrong_crcs_try_all_partitions_and_are_not_repaired(v):
+    updated(v)
     broken = [otadata.encode(5, VALID)[:28] + bytes(4), otadata.encode(6, VALID)[:28] + bytes(4)]
     v.set_entries(*broken)
     v.power_on()
@@ -186,12 +236,7 @@ def test_two_wrong_crcs_try_all_partitions_and_are_not_repaired(tmp_path):
     assert (v.running(), v.raw()[0]) == ("ota_0", record("2 ABORTED"))
 
 
-def test_selecting_the_old_slot_from_a_pending_one_and_never_marking_ends_in_the_first_slot(
-    tmp_path,
-):
-    v = Virtual(tmp_path / "b")
-    v.put("ota_1", IMAGE_B)
-    v.power_on()
+def test_selecting_the_old_slot_from_a_pending_one_and_never_marking_ends_in_the_first_slot(v):
     v.esp32.Partition("ota_1").set_boot()
     v.reset()
     v.esp32.Partition("ota_0").set_boot()
@@ -202,25 +247,22 @@ def test_selecting_the_old_slot_from_a_pending_one_and_never_marking_ends_in_the
     assert (v.running(), v.raw()) == ("ota_0", [record("3 ABORTED"), record("2 ABORTED")])
 
 
-def test_clearing_the_crc_of_a_record_makes_the_other_one_boot(tmp_path):
-    for pending in (False, True):
-        v = updated(tmp_path / str(pending))
-        if pending:
-            v.reset()
-            assert v.running() == "ota_1"
-        part = v.esp32.Partition.find(1, subtype=0)[0]
-        part.writeblocks(1, bytes(4), 28)
-        assert v.selected() == "ota_0"
+@pytest.mark.parametrize("pending", [False, True])
+def test_clearing_the_crc_of_a_record_makes_the_other_one_boot(v, pending):
+    updated(v)
+    if pending:
         v.reset()
-        assert v.running() == "ota_0"
-        state = ABORTED if pending else NEW
-        assert v.raw()[1] == otadata.encode(6, state)[:28].hex() + "00000000"
+        assert v.running() == "ota_1"
+    part = v.esp32.Partition.find(1, subtype=0)[0]
+    part.writeblocks(1, bytes(4), 28)
+    assert v.selected() == "ota_0"
+    v.reset()
+    assert v.running() == "ota_0"
+    state = ABORTED if pending else NEW
+    assert v.raw()[1] == otadata.encode(6, state)[:28].hex() + "00000000"
 
 
-def test_a_record_programmed_seq_last_changes_nothing_until_seq_is_there(tmp_path):
-    v = Virtual(tmp_path / "b")
-    v.put("ota_1", IMAGE_B)
-    v.power_on()
+def test_a_record_programmed_seq_last_changes_nothing_until_seq_is_there(v):
     part = v.esp32.Partition.find(1, subtype=0)[0]
     wanted = otadata.encode(2, NEW)
     part.ioctl(6, 1)
@@ -253,18 +295,15 @@ def cut_while(v: Virtual, kind: str, call) -> None:
 
 
 @pytest.mark.parametrize("kind", ["erase", "program"])
-def test_a_cut_in_set_boot_leaves_the_old_image(tmp_path, kind):
-    v = Virtual(tmp_path / "b")
-    v.put("ota_1", IMAGE_B)
-    v.power_on()
+def test_a_cut_in_set_boot_leaves_the_old_image(v, kind):
     cut_while(v, kind, v.esp32.Partition("ota_1").set_boot)
     v.power_on()
     assert v.running() == "ota_0"
 
 
 @pytest.mark.parametrize("kind", ["erase", "program"])
-def test_a_cut_in_mark_valid_loses_the_update(tmp_path, kind):
-    v = updated(tmp_path)
+def test_a_cut_in_mark_valid_loses_the_update(v, kind):
+    updated(v)
     v.reset()
     assert v.running() == "ota_1"
     cut_while(v, kind, v.esp32.Partition.mark_app_valid_cancel_rollback)
@@ -273,16 +312,16 @@ def test_a_cut_in_mark_valid_loses_the_update(tmp_path, kind):
 
 
 @pytest.mark.parametrize("kind", ["erase", "program"])
-def test_a_cut_while_the_bootloader_writes_pending_leaves_the_old_image(tmp_path, kind):
-    v = updated(tmp_path)
+def test_a_cut_while_the_bootloader_writes_pending_leaves_the_old_image(v, kind):
+    updated(v)
     cut_while(v, kind, v.power_on)
     v.power_on()
     assert v.running() == "ota_0"
 
 
 @pytest.mark.parametrize("kind", ["erase", "program"])
-def test_a_cut_while_the_bootloader_writes_aborted_leaves_the_old_image(tmp_path, kind):
-    v = updated(tmp_path)
+def test_a_cut_while_the_bootloader_writes_aborted_leaves_the_old_image(v, kind):
+    updated(v)
     v.reset()
     cut_while(v, kind, v.power_on)
     v.power_on()
