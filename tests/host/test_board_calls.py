@@ -180,6 +180,10 @@ PENDING = [
     ("set(read(other, 0, 4096))", {0xF0}),
     (r"other.writeblocks(0, memoryview(b'\x22' * 4096 + b'\x33' * 8192)[4096:])", None),
     ("set(read(other, 0, 8192))", {0x33}),
+    (
+        "other.writeblocks(16, bytes(65536)); [set(read(other, n, 4096)) for n in (16, 31)]",
+        [{0}, {0}],
+    ),
     ("other.writeblocks(0, bytes(16))", SIZE),
     ("other.writeblocks(0, bytes(100))", SIZE),
     ("other.writeblocks(0, bytes(6000))", SIZE),
@@ -193,12 +197,15 @@ PENDING = [
     (r"other.writeblocks(4, b'\x04', 5000); read(other, 5, 1, 904)", b"\x04"),
     (r"other.writeblocks(7, b'\x05', -1); read(other, 6, 1, 4095)", b"\x05"),
     # blocks of 512 bytes
-    ("small = P.find(0, 16, None, 512)[0]; [small.ioctl(4, 0), small.ioctl(5, 0)]", [3072, 512]),
+    (
+        "small = P.find(0, 16, block_size=512)[0]; [small.ioctl(4, 0), small.ioctl(5, 0)]",
+        [3072, 512],
+    ),
     (r"small.writeblocks(0, b'\x11' * 1024); small.writeblocks(1, b'\x22' * 512)", None),
     ("read(small, 0, 1024)", b"\x11" * 512 + b"\x22" * 512),
     ("other.writeblocks(0, bytes(4096)); small.ioctl(6, 0)", -22),
     ("set(read(other, 0, 4096))", {0}),
-    ("[P.find(0, 16, None, n)[0].ioctl(5, 0) for n in (1000, 8192)]", [1000, 8192]),
+    ("[P.find(0, 16, block_size=n)[0].ioctl(5, 0) for n in (1000, 8192)]", [1000, 8192]),
 ]
 WITHOUT_OTADATA = [
     ("P(P.RUNNING).info()[4]", "factory"),
