@@ -130,8 +130,8 @@ def states_page() -> str:
     lines = [
         "# What a boot finds, and what `ota.boot()` does",
         "",
-        "Made by docs/make.py from `STATE_TABLE` in lib/ota/journal.py; do not edit. Every row is entered on the",
-        "board in tests/host/test_trial.py.",
+        "Made by docs/make.py from `STATE_TABLE` in lib/ota/journal.py; do not edit. tests/host/test_states.py",
+        "enters every row, on CPython and on the MicroPython VM.",
         "",
         "| active otadata record | names the running slot | action | |",
         "|---|---|---|---|",

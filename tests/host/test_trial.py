@@ -1,4 +1,4 @@
-"""Boot, trial, confirm, rollback: each row of the state table, on the board's model."""
+"""Boot, trial, confirm, rollback, on the board's model; row by row: test_states.py."""
 
 import contextlib
 import hashlib
