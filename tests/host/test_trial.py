@@ -181,6 +181,45 @@ def test_an_image_that_resets_unconfirmed_is_refused_after_its_tries(v, cause, o
         assert found.is_refused(DIGEST, SEQUENCE) == (tries == boots)
 
 
+MIXED = [
+    (HARD, WATCHDOG),
+    (WATCHDOG, HARD),
+    (POWER_ON, HARD, WATCHDOG),
+    (HARD, POWER_ON, WATCHDOG),
+    (POWER_ON, HARD, POWER_ON),
+    (HARD, POWER_ON, POWER_ON),
+    (POWER_ON, POWER_ON, HARD),
+]
+"""Resets in one trial after the other: two that blame the image are enough, three of any kind are."""
+
+
+@pytest.mark.parametrize("causes", MIXED)
+def test_resets_of_several_causes_are_counted_together(either, causes):
+    v = either
+    for tries, cause in enumerate(causes, 1):
+        start_trial(v)
+        v.reset(cause)
+        boot(v)
+        assert v.running() == "ota_0" and remembered(v).tries == tries
+        assert remembered(v).is_refused(DIGEST, SEQUENCE) == (tries == len(causes))
+
+
+def test_a_server_out_of_reach_counts_with_the_resets(either):
+    def unreachable():
+        raise error("unreachable", "server restarts")
+
+    v = either
+    for tries, ends in enumerate((POWER_ON, None, HARD), 1):
+        start_trial(v)
+        if ends is None:
+            assert self_test(v, [("server", unreachable)]) == 1
+        else:
+            v.reset(ends)
+        boot(v)
+        assert v.running() == "ota_0"
+        assert remembered(v).is_refused(DIGEST, SEQUENCE) == (tries == 3)
+
+
 def test_an_image_that_dies_before_boot_py_counts_as_tried(v):
     install(v)
     v.reset()  # the new image starts and never reaches boot.py
