@@ -13,7 +13,7 @@ from ota import activation, recovery, start, trial
 from ota import journal as jr
 from ota.errors import OtaError, SlotError
 from ota.health import status
-from ota.memory import outcome, save_journal
+from ota.memory import forget, outcome, save_journal
 from ota.situation import Situation
 from ota_tools import certificates
 from ota_tools.board.flash import PowerCut
@@ -417,6 +417,24 @@ def test_an_image_that_failed_is_not_offered_and_not_installed_again(site, tmp_p
     assert refused(v, site, lambda: u.install(release)) == "refused"
     site.publish(image, "1.1 again")
     installed(v, site, image)
+
+
+def test_an_image_that_failed_and_is_forgotten_installs_and_is_confirmed(site, tmp_path):
+    v = site.device(tmp_path / "b")
+    image = image_of(5)
+    site.publish(image, "1.1")
+    u = updater(v)
+    u.install(u.check())
+    v.reset()
+    start.boot(port=v.port())
+    v.until_quiet(lambda: trial.self_test([("lamp", lambda: False)], port=v.port()))
+    start.boot(port=v.port())
+    (entry,) = status(v.port())["refused"]
+    assert updater(v).check() is None
+    assert forget(entry["sha256"], v.port())
+    installed(v, site, image)
+    assert v.running() == "ota_1" and v.entries() == ["1 VALID", "2 VALID"]
+    assert status(v.port())["refused"] == [] and updater(v).check() is None
 
 
 def test_an_image_that_lost_power_is_activated_again_without_a_download(site, tmp_path):
