@@ -98,7 +98,9 @@ def _select(
         return 0, all(_is_initial(entry) for entry in entries)
     active = otadata.active(entries)
     if active < 0:
-        result.log.append("E boot: ota data partition invalid, will try all partitions")
+        # bootloader_utility_get_selected_boot_partition; seen without a factory image only
+        told = (" and no factory, will try all partitions", ", falling back to factory")[factory]
+        result.log.append(f"E boot: ota data partition invalid{told}")
         return -1, False
     index = otadata.slot_of(entries[active], count)
     if rollback and otadata.state_of(entries[active]) == otadata.NEW:
