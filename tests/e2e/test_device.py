@@ -501,6 +501,7 @@ def test_a_port_that_talks_all_the_time_does_not_answer(ota, terminal):
         while not stop.is_set():
             with contextlib.suppress(BlockingIOError):
                 os.write(terminal[0], b"$GPGGA,123519,4807.038,N\r\n" * 20)
+            time.sleep(0.001)
 
     thread = threading.Thread(target=talk)
     thread.start()

@@ -240,8 +240,11 @@ def test_every_request_is_recorded(folder, paths):
         folder, paths.server_pem, paths.server_key, on_request=lines.append
     ) as server:
         ask(server, paths, "/app.bin", Range="bytes=0-99")
+        requests(server, 1)
         ask(server, paths, "/missing")
+        requests(server, 2)
         ask(server, paths, "/app.bin", "HEAD")
+        requests(server, 3)
         ask(server, paths, "/app.bin", "DELETE")
         found = list(requests(server, 4))
     assert found == lines
