@@ -234,6 +234,19 @@ def publish_alone(d: Device, version: str, sequence: int) -> None:
     d.site.publish(image(version), version, sequence=sequence)
 
 
+def tampered_where_a_block_fits(d: Device) -> None:
+    # 64 KiB beside what TLS needs: a block is judged before anything of it is written.
+    d.settings["idf_largest"] = 1 << 18
+    flip_in_payload(d)
+
+
+def flip_in_payload(d: Device, board: Board | None = None) -> None:
+    (payload,) = d.site.published.glob("*.bin")
+    data = bytearray(payload.read_bytes())
+    data[60000] ^= 1
+    payload.write_bytes(data)
+
+
 def full_nvs(d: Device) -> None:
     d.settings["nvs_full"] = True
 
@@ -316,6 +329,12 @@ ROWS = {
     "clock not set": ("clock-not-set", NOTHING, silent_clock, right_clock),
     "second install at once": ("busy", NOTHING, twice, honest_main),
     "install during a trial": ("trial-running", NOTHING, in_trial, honest_main),
+    "tampered payload, 64 KiB of RAM": (
+        "digest-mismatch",
+        NOTHING,
+        tampered_where_a_block_fits,
+        flip_in_payload,
+    ),
     "downgrade after NVS was erased": (
         "downgrade",
         NOTHING,
