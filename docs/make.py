@@ -91,8 +91,11 @@ def _bad_input() -> list[str]:
         told = "none: it installs; what is too much is not read"
         lines.append(f"| {row.name} | {told} | {row.touches} | `{surplus}[{row.name}]` |")
     for row in bad_input.UNLOADABLE:
-        told = f"none: it installs; outcome `{bad_input.NOT_LOADED}` after one reset, or `crashed`"
-        told += " twice where the bootloader cannot roll back"
+        told = "`ota release` refuses it; signed by another tool it installs: outcome"
+        told += (
+            f" `{bad_input.NOT_LOADED}` after one reset, or `crashed` twice where the bootloader"
+        )
+        told += " cannot roll back"
         lines.append(f"| {row.name} | {told} | {row.touches} | `{unloadable}…[{row.name}]` |")
     for name, (code, touches, _, _) in test_bad_device.ROWS.items():
         told = f"`{code}`" if code else "none: the update goes on"

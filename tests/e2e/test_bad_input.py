@@ -18,6 +18,7 @@ from ota_tools import resources
 from ota_tools.board import image_maker, maker
 from ota_tools.board.model import HARD, Board
 from ota_tools.board.runner import run
+from ota_tools.failures import Refused
 
 SEQUENCE = 10
 """Confirmed on the device before the first row."""
@@ -269,6 +270,16 @@ def test_an_image_that_does_not_load_costs_one_reset(site, tmp_path, row, rollba
     start.boot(port=v.port())
     trial.confirm(v.port())
     assert v.running() == "ota_1" and status(v.port())["version"] == "2.0"
+
+
+@pytest.mark.parametrize("row", UNLOADABLE, ids=lambda row: row.name)
+def test_an_image_that_does_not_load_is_not_released(site, row):
+    publish(site, row)
+    (payload,) = site.published.glob("*.bin")
+    before = sorted(site.published.iterdir())
+    with pytest.raises(Refused, match=r"checksum|SHA-256"):
+        site.publish(payload.read_bytes(), "2.0", sequence=30)
+    assert sorted(site.published.iterdir()) == before
 
 
 # Installs what there is, and tells how the last attempt ended.
