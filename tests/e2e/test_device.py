@@ -25,6 +25,7 @@ from ota_tools.board import filesystem, maker
 from ota_tools.board.image_maker import make_image
 from ota_tools.board.model import load_board
 from ota_tools.device import connect
+from ota_tools.failures import Unreachable
 from ota_tools.partitions import parse_csv
 from ota_tools.ports import open_port
 
@@ -90,6 +91,27 @@ def setup(ota, port, site, tmp_path, *more):
     where = trust_file(site, tmp_path)
     names = ("--product", "demo", "--board", "virtual", "--trust", where)
     return ota("device", "setup", "--port", port, *names, *more)
+
+
+def test_an_answer_of_another_shape_is_garbled(make):
+    port, _ = make()
+    answers = [
+        "5",
+        "[]",
+        "null",
+        "{}",
+        '{"error": "X"}',
+        '{"error": 1, "code": "", "text": ""}',
+        "[",
+    ]
+    with connect(port) as board:
+        for said in (*answers, '{"value": NaN', "[" * 3000):
+            body = (
+                f"print({'ota-answer ' + said!r})\nraise KeyboardInterrupt"  # no answer behind it
+            )
+            with pytest.raises(Unreachable, match="garbled"):
+                board.run(body)
+        assert board.run("return 5") == 5
 
 
 # looking

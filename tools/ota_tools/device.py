@@ -161,12 +161,18 @@ class Device:
 
     def hashes(self, paths: list[str]) -> dict[str, str]:
         """SHA-256 in hex of the files that are there, by path."""
-        return dict(self.run(_HASHES.format(paths=paths)))
+        found = self.run(_HASHES.format(paths=paths))
+        if not isinstance(found, dict):
+            raise self._garbled()
+        return found
 
     def read(self, path: str) -> bytes | None:
         """A small file, None where there is none."""
         found = self.run(_READ.format(path=path))
-        return None if found is None else base64.b64decode(found)
+        try:
+            return None if found is None else base64.b64decode(found)
+        except (TypeError, ValueError) as e:
+            raise self._garbled() from e
 
     def write(self, path: str, data: bytes, progress: Callable[[int], None] | None = None) -> None:
         """A file, piece by piece; not proven. `progress` gets the bytes of each piece."""
@@ -290,7 +296,7 @@ class Device:
 
     def _answer(
         self, program: str, on_line: Callable[[str], None] | None, silence_s: float
-    ) -> Any:
+    ) -> dict[str, Any]:
         answer: list[str] = []
         partial = bytearray()
 
@@ -309,12 +315,15 @@ class Device:
         with self._bounded(silence_s + READ_S):
             self._send(program)
             _, error = self._transport.follow(silence_s, hear)
-        if answer:
-            try:
-                return json.loads(answer[-1])
-            except ValueError as e:
-                raise Unreachable(f"{self.name}: the answer is garbled: a noisy line?") from e
-        raise Refused(f"{self.name}: {_last_line(error.decode(errors='replace'))}")
+        if not answer:
+            raise Refused(f"{self.name}: {_last_line(error.decode(errors='replace'))}")
+        said = _read_answer(answer[-1])
+        if said is None:
+            raise self._garbled()
+        return said
+
+    def _garbled(self) -> Unreachable:
+        return Unreachable(f"{self.name}: the answer is garbled: a noisy line?")
 
     @contextlib.contextmanager
     def _bounded(self, seconds: float, advice: str = "") -> Iterator[None]:
@@ -329,6 +338,18 @@ class Device:
             raise Unreachable(
                 f"{self.name}: no answer: {advice or 'the board hangs or was reset; reset it and try again'}"
             ) from e
+
+
+def _read_answer(line: str) -> dict[str, Any] | None:
+    # What `_FRAME` prints behind the mark, None for anything else.
+    try:
+        said = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(said, dict):
+        return None
+    failed = all(isinstance(said.get(name), str) for name in ("error", "text")) and "code" in said
+    return said if failed or ("value" in said and "error" not in said) else None
 
 
 def _indent(body: str) -> str:
