@@ -177,8 +177,8 @@ def _row(fields: list[str], last_end: int) -> Partition:
             f"{len(fields)} fields, expected name, type, subtype, offset, size, flags"
         )
     name, type_text, subtype_text, offset_text, size_text = fields[:5]
-    if not name or len(name.encode()) > _MAX_NAME:
-        raise ValueError(f"a name has 1 to {_MAX_NAME} bytes")
+    if not name or "\0" in name or len(name.encode()) > _MAX_NAME:
+        raise ValueError(f"a name has 1 to {_MAX_NAME} bytes, none of them zero")
     kind = _lookup(type_text, _TYPES)
     if not subtype_text and kind == APP:
         raise ValueError("an app needs a subtype")
