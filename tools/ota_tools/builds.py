@@ -13,7 +13,7 @@ from ota_tools.firmware import Firmware
 
 YES, NO, UNKNOWN = "yes", "no", "unknown"
 
-_BANNER = re.compile(rb"MicroPython v(\d+)\.(\d+)(?:\.(\d+))?(-preview)?")
+_BANNER = re.compile(rb"MicroPython v(\d{1,4})\.(\d{1,4})(?:\.(\d{1,4}))?(-preview)?")
 _WITH_ROLLBACK = (1, 21)  # the first MicroPython whose bootloaders all have it
 _DESCRIPTOR_AT = 32  # in both kinds of image: the first bytes of the first segment
 _BOOTLOADER = struct.Struct("<B3xI32s24s16x")  # magic, version, idf_ver, date_time
