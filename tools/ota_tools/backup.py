@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
 
-from littlefs import LittleFS, LittleFSError
+from littlefs import LittleFS
 from littlefs.context import UserContext
 
 from ota_tools.board import filesystem
@@ -188,9 +188,8 @@ def _list(flash: Flash, vfs: Partition) -> dict[str, int] | None:
     files: dict[str, int] | None = {}
     try:
         fs.mount()
-        paths = [f"{root.rstrip('/')}/{name}" for root, _, names in fs.walk("/") for name in names]
-        files = {path: fs.stat(path).size for path in paths}
-    except (LittleFSError, OSError):
+        files = {path: fs.stat(path).size for path in filesystem.paths(fs)}
+    except filesystem.ERRORS:
         files = None
     if cable.failure:
         raise cable.failure

@@ -1,11 +1,18 @@
 """The board's file system: littlefs images, written and read by littlefs-python."""
 
+from collections.abc import Iterator
+from errno import ELOOP
+
 from littlefs import LittleFS, LittleFSError
 
 from ota_tools.failures import Refused
 
 _BLOCK = 4096
+_DEPTH = 64  # folders in each other; a damaged one may hold itself
 _UNIT = 32  # read and program size of MicroPython's VfsLfs2
+
+ERRORS = (LittleFSError, OSError, UnicodeError)
+"""What littlefs-python raises for a file system that is full or damaged, or a name that is no text."""
 
 
 def build(size: int, files: dict[str, bytes]) -> bytes:
@@ -21,7 +28,7 @@ def build(size: int, files: dict[str, bytes]) -> bytes:
                 fs.makedirs(folder, exist_ok=True)
             with fs.open(path, "wb") as file:
                 file.write(data)
-    except (LittleFSError, OSError) as e:
+    except ERRORS as e:
         total = sum(map(len, files.values()))
         raise Refused(
             f"{path} does not go into the file system: {_why(e)}; "
@@ -43,15 +50,26 @@ def read(data: bytes) -> dict[str, bytes]:
     files = {}
     try:
         fs.mount()
-        for root, _, names in fs.walk("/"):
-            for name in names:
-                path = f"{root.rstrip('/')}/{name}"
-                with fs.open(path, "rb") as file:
-                    files[path] = file.read()
-    except (LittleFSError, OSError) as e:
+        for path in paths(fs):
+            with fs.open(path, "rb") as file:
+                files[path] = file.read()
+    except ERRORS as e:
         raise Refused(f"no readable littlefs: {_why(e)}") from e
     return files
 
 
-def _why(e: LittleFSError | OSError) -> str:
-    return str(e.name) if isinstance(e, LittleFSError) else type(e).__name__
+def paths(fs: LittleFS) -> Iterator[str]:
+    """Absolute path of every file. Raises one of `ERRORS`."""
+    for root, _, names in fs.walk("/"):
+        if root.count("/") > _DEPTH:
+            raise OSError(ELOOP, "folders in a loop")
+        for name in names:
+            yield f"{root.rstrip('/')}/{name}"
+
+
+def _why(e: Exception) -> str:
+    if isinstance(e, LittleFSError):
+        return str(e.name)
+    if isinstance(e, UnicodeError):
+        return "a name that is not UTF-8"
+    return getattr(e, "strerror", None) or type(e).__name__
