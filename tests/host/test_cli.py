@@ -347,7 +347,7 @@ FAILURES = [
     ("board image junk", 2, "junk exists"),
     ("board show none", 2, "none is no board"),
     ("board show folder", 2, "folder is no board"),
-    ("board show junk", 2, "junk is no folder"),
+    ("board show junk", 2, "junk is no board"),
     ("board show damaged", 1, "damaged"),
     ("board show unknown", 1, "damaged"),
     ("board show empty", 1, "damaged"),

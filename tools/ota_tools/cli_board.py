@@ -12,7 +12,6 @@ from ota_tools.terminal import (
     PATH,
     as_json_option,
     console,
-    open_board,
     show,
 )
 
@@ -132,6 +131,7 @@ def board_run(folder: Path, seconds: float, line: bool) -> None:
               ota board run myboard --line
     """
     from ota_tools.board import interpreter, power, runner
+    from ota_tools.board.model import load_board
 
     if line:
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # the VM ends, too
@@ -142,7 +142,7 @@ def board_run(folder: Path, seconds: float, line: bool) -> None:
                 powered.wait()
         return
     with power.claim(folder):
-        opened = open_board(folder)
+        opened = load_board(folder)
         try:
             found = interpreter.find(progress=console.print)
             result = runner.run(opened, found, _print_line, seconds)
@@ -169,8 +169,9 @@ def board_show(folder: Path, as_json: bool) -> None:
     \b
     Example:  ota board show myboard
     """
+    from ota_tools.board.model import load_board
     from ota_tools.board.show import describe
 
-    opened = open_board(folder)
+    opened = load_board(folder)
     show(describe(opened), as_json)
     opened.close()

@@ -4,7 +4,7 @@ import contextlib
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import rich_click as click
 from rich.console import Console
@@ -19,9 +19,6 @@ from ota.errors import OtaError
 from ota_tools import resources
 from ota_tools.failures import Refused, Usage
 from ota_tools.partitions import Table, check, parse_csv
-
-if TYPE_CHECKING:
-    from ota_tools.board.model import Board
 
 console = Console(highlight=False)
 FLASH_SIZES = {4: "partitions.csv", 8: "partitions-8MiB.csv", 16: "partitions-16MiB.csv"}
@@ -99,18 +96,6 @@ def read_table(path: Path | None, flash_mib: int | None = None) -> Table:
         raise Refused(f"{source} is not text, expected a table like partitions.csv") from e
     check(table, flash_mib << 20 if flash_mib else 1 << 32)
     return table
-
-
-def open_board(folder: Path) -> "Board":
-    """The virtual board in a folder. Raises Usage, Refused."""
-    from ota_tools.board.model import load_board
-
-    try:
-        return load_board(folder)
-    except NotADirectoryError as e:
-        raise Usage(f"{folder} is no folder") from e
-    except (ValueError, TypeError) as e:
-        raise Refused(f"{folder}: board.json or flash.bin is damaged: {e}") from e
 
 
 def read_as(path: Path, read: Callable[[bytes], bytes]) -> bytes:

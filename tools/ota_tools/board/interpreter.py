@@ -327,7 +327,9 @@ def _main_archive() -> _Archive:
         archive
         for file in files
         if file.suffix in (".list", ".sources") and file.is_file()
-        for archive in read_sources(file.read_text(), deb822=file.suffix == ".sources")
+        for archive in read_sources(
+            file.read_text(errors="replace"), deb822=file.suffix == ".sources"
+        )
         if "main" in archive.components and _MAIN_ARCHIVE.search(archive.uri)
     ]
     if not found:

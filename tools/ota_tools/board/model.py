@@ -12,7 +12,7 @@ import json
 import sys
 import time
 import types
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +79,13 @@ class Settings:
     """Its clock says 2000-01-01 at power-on, as a chip's does, and can be set; else it is the host's.
     On the VM this takes libfaketime.
     """
+
+    def __post_init__(self) -> None:
+        """Raises TypeError."""
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if type(value) is not type(field.default):
+                raise TypeError(f"{field.name} is {value!r}")
 
 
 class Board:
@@ -374,13 +381,22 @@ class Board:
 
 
 def load_board(folder: Path) -> Board:
-    """The board in a folder: `board.json`, `flash.bin`, `nvs.json`. Raises Usage where there is none."""
+    """The board in a folder: `board.json`, `flash.bin`, `nvs.json`. Raises Usage, Refused."""
+    settings, flash = open_chip(folder)
+    return Board(str(folder), settings, flash, Nvs(folder / "nvs.json"))
+
+
+def open_chip(folder: Path) -> tuple[Settings, Flash]:
+    """A board's settings, and its flash for whoever has to close it. Raises Usage, Refused."""
     try:
         settings = Settings(**json.loads((folder / "board.json").read_text()))
-        flash = Flash.open(folder / "flash.bin", settings.strict)
+        return settings, Flash.open(folder / "flash.bin", settings.strict)
     except FileNotFoundError as e:
         raise Usage(f"{folder} is no board: make one with `ota board new`") from e
-    return Board(str(folder), settings, flash, Nvs(folder / "nvs.json"))
+    except OSError as e:
+        raise Usage(f"{folder} is no board: {e.strerror}") from e
+    except (ValueError, TypeError, RecursionError) as e:
+        raise Refused(f"{folder}: board.json or flash.bin is damaged: {e}") from e
 
 
 def create(folder: Path, table: Table, flash_size: int, settings: Settings) -> Board:

@@ -9,6 +9,8 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+from ota_tools.failures import Refused
+
 Content = dict[str, dict[str, int | str]]
 """Namespace -> key -> integer, or hex digits of a blob."""
 
@@ -22,11 +24,12 @@ class Nvs:
     """
 
     def __init__(self, path: Path | None = None) -> None:
+        """Raises Refused for a file that is damaged."""
         self._path = path
         self.content: Content = {}
         self.on_write: Callable[[str, str, int | str | None], None] | None = None
         if path and path.exists():
-            self.content = json.loads(path.read_text())
+            self.content = _read(path)
 
     def get(self, space: str, key: str) -> int | str | None:
         """The value, None where there is none."""
@@ -44,3 +47,15 @@ class Nvs:
             fresh = self._path.with_name(self._path.name + ".new")
             fresh.write_text(json.dumps(self.content, indent=1))
             os.replace(fresh, self._path)
+
+
+def _read(path: Path) -> Content:
+    try:
+        found: Content = json.loads(path.read_text())
+        for pairs in found.values():
+            for value in pairs.values():
+                if type(value) is not int:
+                    bytes.fromhex(value)  # type: ignore[arg-type]
+    except (ValueError, TypeError, AttributeError, RecursionError) as e:
+        raise Refused(f"{path} is damaged: {e}") from e
+    return found

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from ota_tools.board import interpreter, runner
 from ota_tools.board.line import Line
+from ota_tools.board.model import load_board
 from ota_tools.failures import Failure, Unreachable, Usage
-from ota_tools.terminal import open_board
 
 
 class Powered:
@@ -60,7 +60,7 @@ def running(folder: Path, on_line: Callable[[str], None] | None = None) -> Itera
     Raises Usage, Refused, Unreachable, MissingTool.
     """
     found = interpreter.find()
-    with claim(folder), contextlib.closing(open_board(folder)) as board:
+    with claim(folder), contextlib.closing(load_board(folder)) as board:
 
         def live() -> None:
             result = runner.run(board, found, on_line, math.inf, line)

@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 
 from ota_tools.board.flash import Flash
-from ota_tools.board.model import Settings
+from ota_tools.board.model import Settings, open_chip
 from ota_tools.board.rom_commands import LARGEST_BLOCK, SIZES, Rom
 from ota_tools.failures import Refused, Usage
 from ota_tools.firmware import CHIPS
@@ -41,13 +41,7 @@ def serve(fd: int, board_folder: Path, stop: threading.Event) -> None:
 
 def power_up(board_folder: Path) -> tuple[Rom, Flash]:
     """A board's ROM, and its flash for whoever has to close it. Raises Usage, Refused."""
-    try:
-        settings = Settings(**json.loads((board_folder / "board.json").read_text()))
-        flash = Flash.open(board_folder / "flash.bin")
-    except (FileNotFoundError, NotADirectoryError):
-        raise Usage(f"{board_folder} is no board: make one with `ota board new`") from None
-    except (ValueError, TypeError) as e:
-        raise Refused(f"{board_folder}: board.json or flash.bin is damaged: {e}") from None
+    settings, flash = open_chip(board_folder)
     mac = bytes([2, *hashlib.sha256(str(board_folder).encode()).digest()[:5]])
     try:
         return Rom(settings.chip_id, flash, mac), flash
