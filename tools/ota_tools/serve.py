@@ -238,13 +238,13 @@ class Handler(BaseHTTPRequestHandler):
         if not re.fullmatch("[0-9]{1,4}", length) or int(length) > REPORT_LIMIT:
             status = http.HTTPStatus.REQUEST_ENTITY_TOO_LARGE
             self.close_connection = True
-        elif (report := _object(self.rfile.read(int(length)))) is None:
+        elif (line := _line_of(self.rfile.read(int(length)))) is None:
             status = http.HTTPStatus.BAD_REQUEST
-        elif not urllib.parse.urlsplit(self.path).path.endswith("/reports"):
+        elif not self._target().endswith("/reports"):
             status = http.HTTPStatus.NOT_FOUND
         else:
             with self.server.reports_lock, reports.open("a") as file:
-                file.write(json.dumps(report) + "\n")
+                file.write(line)
         self._answer(status, b"", {})
 
     def version_string(self) -> str:
@@ -261,9 +261,15 @@ class Handler(BaseHTTPRequestHandler):
         super().send_error(code, message, explain)
         self._record(code, 0)
 
+    def _target(self) -> str:
+        try:
+            return urllib.parse.urlsplit(self.path).path
+        except ValueError:
+            return ""  # `http://[`
+
     def _file(self) -> bytes | None:
         try:
-            name = urllib.parse.unquote(urllib.parse.urlsplit(self.path).path, errors="strict")
+            name = urllib.parse.unquote(self._target(), errors="strict")
             folder: Path = self.server.folder
             path = (folder / name.lstrip("/")).resolve()
             if path.is_relative_to(folder) and path.is_file():
@@ -299,12 +305,13 @@ class Handler(BaseHTTPRequestHandler):
         self.server.record(Request(client, self.command or "", path, int(status), sent, asked))
 
 
-def _object(body: bytes) -> dict[str, Any] | None:
+def _line_of(report: bytes) -> str | None:
+    # None for what is no object.
     try:
-        found = json.loads(body)
+        found = json.loads(report)
+        return json.dumps(found) + "\n" if isinstance(found, dict) else None
     except (ValueError, RecursionError):
         return None
-    return found if isinstance(found, dict) else None
 
 
 def _is_listed(tag: str, listed: str | None) -> bool:
