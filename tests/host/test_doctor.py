@@ -99,6 +99,13 @@ def test_a_trust_store_without_urls_or_roots_is_worth_knowing(site):
     assert {"names no manifest", "has no TLS root"} <= set(texts)
 
 
+def test_a_tls_root_that_is_no_certificate_does_not_work(site):
+    assert worst("trust", honest(site, tls_roots=["REVS"]))[:2] == [
+        BAD,
+        "not a certificate, neither PEM nor DER",
+    ]
+
+
 # server
 
 
@@ -175,7 +182,13 @@ def test_without_a_trust_store_nothing_is_proven(site, monkeypatch):
 
 
 def test_a_url_that_devices_refuse_does_not_work():
-    assert worst("server", urls=("http://localhost/x",))[0] == BAD
+    for refused in (
+        "http://localhost/x",
+        "https://localhost:99999/x",
+        "https://[x",
+        "https://\u00e9/",
+    ):
+        assert worst("server", urls=(refused,))[:2] == [BAD, f"{refused} is no https URL"]
 
 
 def test_what_ends_soon_is_worth_knowing_and_what_ended_is_bad():

@@ -195,12 +195,19 @@ def _now() -> datetime.datetime:
     return datetime.datetime.now(datetime.timezone.utc)
 
 
-def to_der(data: bytes) -> bytes:
-    """The one certificate in `data`, PEM or DER, as DER. Raises Refused."""
+def read(data: bytes) -> x509.Certificate:
+    """The one certificate in `data`, PEM or DER. Raises Refused."""
     load = (
         x509.load_pem_x509_certificate if b"-----BEGIN" in data else x509.load_der_x509_certificate
     )
     try:
-        return load(data).public_bytes(serialization.Encoding.DER)
-    except ValueError as e:
+        found = load(data)
+        found.subject.rfc4514_string()  # is read only now
+        return found
+    except (ValueError, TypeError, x509.InvalidVersion) as e:
         raise Refused("not a certificate, neither PEM nor DER") from e
+
+
+def to_der(data: bytes) -> bytes:
+    """The one certificate in `data`, PEM or DER, as DER. Raises Refused."""
+    return read(data).public_bytes(serialization.Encoding.DER)

@@ -11,14 +11,12 @@ import ssl
 import sys
 import time
 from collections.abc import Callable, Iterator
-from urllib.parse import urlsplit
-
-from cryptography import x509
 
 from ota import __version__, image, jws, manifest
 from ota import trust as device_trust
 from ota.errors import OtaError
-from ota_tools import firmware, layout
+from ota.http import Url
+from ota_tools import certificates, firmware, layout
 from ota_tools.failures import Failure, MissingTool
 from ota_tools.inspection import describe_trust
 from ota_tools.partitions import Table
@@ -107,7 +105,7 @@ def _trust(store: bytes) -> Iterator[tuple[int, str, str]]:
     if not trust.tls_roots:
         yield NOTE, "has no TLS root", "each /ota.json must name one: `ota trust set --tls-root`"
     for root, der in zip(about["tls_roots"], trust.tls_roots, strict=True):
-        ends = x509.load_der_x509_certificate(der).not_valid_after_utc.timestamp()
+        ends = certificates.read(der).not_valid_after_utc.timestamp()
         yield from _dated(
             f"TLS root {root['subject']}", ends, BAD, "put the next root into a newer trust store"
         )
@@ -124,20 +122,23 @@ def _dated(what: str, ends: float, passed: int, advice: str) -> Iterator[tuple[i
 
 
 def _server(url: str, trust: device_trust.Trust | None) -> Iterator[tuple[int, str, str]]:
-    parts = urlsplit(url)
-    if parts.scheme != "https" or not parts.hostname:
+    try:
+        parts = Url(url)
+    except OtaError:
         yield BAD, f"{url} is no https URL", "devices take nothing else"
         return
-    where = f"{parts.hostname}:{parts.port or 443}"
+    where = f"{parts.host}:{parts.port}"
     context = ssl.create_default_context()
     own = trust is not None and bool(trust.tls_roots)
     if trust is not None and trust.tls_roots:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.load_verify_locations(
-            cadata="".join(ssl.DER_cert_to_PEM_cert(root) for root in trust.tls_roots)
+            cadata="".join(
+                ssl.DER_cert_to_PEM_cert(certificates.to_der(root)) for root in trust.tls_roots
+            )
         )
     connection = http.client.HTTPSConnection(
-        parts.hostname, parts.port, timeout=_TIMEOUT_S, context=context
+        parts.host, parts.port, timeout=_TIMEOUT_S, context=context
     )
     start = time.monotonic()
     try:
@@ -150,15 +151,14 @@ def _server(url: str, trust: device_trust.Trust | None) -> Iterator[tuple[int, s
             f"{where}: TLS verified by {by}, {took} ms",
             ("" if own else "--trust checks what devices check"),
         )
-        certificate = x509.load_der_x509_certificate(der)
+        certificate = certificates.read(der)
         yield from _dated(
             f"{where}: its certificate",
             certificate.not_valid_after_utc.timestamp(),
             BAD,
             "renew it; the root stays as it is",
         )
-        path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        connection.request("GET", path, headers={"User-Agent": "ota-doctor"})
+        connection.request("GET", parts.path, headers={"User-Agent": "ota-doctor"})
         answer = connection.getresponse()
         body = answer.read(_ENVELOPE + 1)
     except ssl.SSLCertVerificationError as e:

@@ -5,12 +5,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-from cryptography import x509
-
 from ota import image, jws, manifest, strict
 from ota import trust as trust_store
 from ota.errors import OtaError
-from ota_tools import firmware
+from ota_tools import certificates, firmware
 from ota_tools import trust as maker
 from ota_tools.failures import Refused, Usage
 
@@ -167,8 +165,8 @@ def _role(role: trust_store.Role) -> dict[str, Any]:
 
 def _certificate(der: bytes) -> dict[str, str]:
     try:
-        found = x509.load_der_x509_certificate(der)
-    except ValueError:
+        found = certificates.read(der)
+    except Refused:
         return {"subject": "not a certificate", "expires": "unknown"}
     ends = found.not_valid_after_utc.strftime("%Y-%m-%d %H:%M:%S UTC")
     return {"subject": found.subject.rfc4514_string(), "expires": ends}
