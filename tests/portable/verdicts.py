@@ -15,11 +15,14 @@ from test_jws import KEYS
 from test_rsa import PrivateKey
 
 # `from ota import x` does not find modules on MicroPython: the package has __getattr__.
+import ota.clock as clock
 import ota.config as config
+import ota.dates as dates
 import ota.http as http
 import ota.image as image
 import ota.journal as journal
 import ota.jws as jws
+import ota.local as local
 import ota.manifest as manifest
 import ota.otadata as otadata
 import ota.receipt as receipt
@@ -180,6 +183,11 @@ def _image_head(data):
     return image.check_head(data, 0)
 
 
+def _image_texts(data):
+    head = (data + bytes(image.DESCRIPTION))[: image.DESCRIPTION]
+    return [image.secure_version(head), image.version_text(head)]
+
+
 def _otadata(data):
     entries = (data[:32], data[32:])
     index = otadata.active(entries)
@@ -246,6 +254,23 @@ def _parts(url):
     return [url.host, url.port, url.path, url.authority(), asked]
 
 
+def _file_url(data):
+    url = local.FileUrl(data.decode())
+    return [url.path, url.authority(), url.join("app.bin").path]
+
+
+def _neighbour(data):
+    return local.FileUrl("file:///sd/a/x.manifest").join(data.decode()).path
+
+
+def _date(data):
+    return [dates.http_date(data), dates.build_date(data)]
+
+
+def _sntp(data):
+    return clock._seconds(data, bytes(range(8)))
+
+
 def _head(data):
     head = http.Head()
     at = 0
@@ -269,6 +294,7 @@ PARSERS = {
     "trust": _trust,
     "image": _image,
     "image_head": _image_head,
+    "image_texts": _image_texts,
     "otadata": _otadata,
     "journal": _journal,
     "receipts": _receipts,
@@ -276,6 +302,10 @@ PARSERS = {
     "url": _url,
     "reference": _reference,
     "head": _head,
+    "file_url": _file_url,
+    "neighbour": _neighbour,
+    "date": _date,
+    "sntp": _sntp,
 }
 
 

@@ -705,6 +705,201 @@ def head_cases() -> Cases:
     return cases
 
 
+def image_text_cases() -> Cases:
+    cases = Cases(17)
+    base = cases.add(bytes(36) + b"\x04\x03\x02\x01" + bytes(8))
+    for version in (
+        *(b"", b"1.0", b"v1.25.0-preview.12.g0", b"x" * 23, b"x" * 24, b"x" * 25, b"x" * 32),
+        *(
+            b"x" * 24 + b"\xff",
+            b" ",
+            b"~",
+            b"\x7f",
+            b"\x1f",
+            b"a\nb",
+            b"a\x00b",
+            b"a\x00\xff",
+            b"\x00a",
+        ),
+        *(
+            b"\xc3\xa9",
+            b"\xff",
+            b"\x80",
+            "\u20ac".encode(),
+            b"\xed\xa0\x80",
+            b"-",
+            b"%s",
+            b"a\xc3",
+        ),
+    ):
+        cases.patch(base, 48, 0, version)
+    for number in (
+        b"\xff\xff\xff\xff",
+        b"\xff\xff\xff\x7f",
+        b"\x00\x00\x00\x80",
+        b"\xff\xff\xff\x3f",
+    ):
+        cases.patch(base, 36, 4, number)
+    cases.mutate(cases.patch(base, 48, 0, b"1.2.3".ljust(32, b"\x00")), 30, BYTES)
+    return cases
+
+
+def file_url_cases() -> Cases:
+    cases = Cases(0)
+    for path in (
+        *(
+            b"/",
+            b"/x",
+            b"//x",
+            b"/sd/a/x.manifest",
+            b"/sd/",
+            b"/../x",
+            b"/a/../x",
+            b"/a b?c=d#e",
+            b"/:",
+        ),
+        *(
+            b"/\xc3\xa9",
+            b"/\x00",
+            b"/\n",
+            b"/a\\b",
+            b"/%2e%2e/x",
+            b"x",
+            b"",
+            b"sd/x",
+            b"/" + b"x" * 300,
+        ),
+    ):
+        cases.add(b"file://" + path)
+    for text in (
+        b"FILE:///x",
+        b"file:/x",
+        b"file:x",
+        b" file:///x",
+        b"https://h/x",
+        b"/x",
+        b"",
+        b"file://",
+    ):
+        cases.add(text)
+    return cases
+
+
+def neighbour_cases() -> Cases:
+    cases = Cases(0)
+    cases.add(*(data for data in reference_cases().inputs if len(data) < 100))
+    for text in (
+        *(
+            b"..app.bin",
+            b"b/app.bin",
+            b"a b?c=d",
+            b"b/..",
+            b"b/../../x",
+            b"../x",
+            b".../x",
+            b"./x",
+            b"..\\x",
+        ),
+        *(
+            b"..\x00/x",
+            b".. /x",
+            b"\xe2\x80\xa5/x",
+            b"%2e%2e/x",
+            b"b//x",
+            b"a:b",
+            b"C:\\x",
+            b"x/",
+            b"..;/x",
+        ),
+    ):
+        cases.add(text)
+    return text_of(cases)
+
+
+def date_cases() -> Cases:
+    cases = Cases(18)
+    http = cases.add(b"Sun, 06 Nov 1994 08:49:37 GMT")
+    build = cases.add(b"Nov  6 2026")
+    for base, ends in ((http, 10), (build, 5)):
+        cases.mutate(
+            base, 60, [*BYTES, b" ", b"0", b"9", b"-1", b"+1", b"1_", b"\xb2", b"\xd9\xa1"], ends
+        )
+    for month in b"Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split():
+        cases.add(
+            month + b" 31 2026", month + b"  1 1970", b"Sun, 29 %s 2000 23:59:60 GMT" % month
+        )
+    for text in (
+        *(
+            b"",
+            b"nov  6 2026",
+            b"NovX 6 2026",
+            b"anF  1 2026",
+            b"Nov 06 2026",
+            b"Nov  0 2026",
+            b"Nov 99 2026",
+        ),
+        *(
+            b"Nov  6 0000",
+            b"Nov  6 9999",
+            b"Dec 31 1969",
+            b"Nov  6 +026",
+            b"Nov  6 1_26",
+            b"Nov  6 2026 12:00",
+        ),
+        *(
+            b"Nov   6 2026",
+            b"Nov 6 2026",
+            b"Nov\t 6 2026",
+            b"Nov -6 2026",
+            b"Nov  6  026",
+            b"N\xc3\xb6v 6 2026",
+        ),
+        *(
+            b"Sun, 06 Nov 1994 +8:49:37 GMT",
+            b"Sun, 06 Nov 1994 24:60:61 GMT",
+            b"Sun, 06 Nov 1994 08:49:37 UTC",
+        ),
+        *(
+            b"Sunday, 06-Nov-94 08:49:37 GMT",
+            b"Sun Nov  6 08:49:37 1994",
+            b"xxxxx06xNovx1994x08x49x37 GMT",
+        ),
+    ):
+        cases.add(text)
+    return cases
+
+
+def sntp_cases() -> Cases:
+    cases = Cases(19)
+    nonce = bytes(range(8))
+    good = b"\x24\x02" + bytes(22) + nonce + bytes(8) + struct.pack(">II", 4000000000, 1 << 31)
+    base = cases.add(good)
+    for first in (0x00, 0x03, 0x04, 0x1C, 0x23, 0x25, 0x64, 0xA4, 0xE4, 0xFC, 0xFF):
+        cases.patch(base, 0, 1, bytes((first,)))
+    for stratum in (0, 1, 15, 16, 255):
+        cases.patch(base, 1, 1, bytes((stratum,)))
+    for seconds in (
+        *(
+            0,
+            1,
+            2208988799,
+            2208988800,
+            2208988801,
+            (1 << 30) - 1,
+            1 << 30,
+            (1 << 31) - 1,
+            1 << 31,
+        ),
+        *((1 << 32) - 1, 5208988800 - (1 << 32), 5208988801 - (1 << 32), 5208988802 - (1 << 32)),
+    ):
+        cases.patch(base, 40, 4, struct.pack(">I", seconds))
+    cases.patch(base, 24, 8, bytes(8))
+    cases.patch(base, 48, 0, b"\xff", 20)
+    cases.add(b"", good[:47])
+    cases.mutate(base, 40, BYTES)
+    return cases
+
+
 MAKERS = {
     "strict": strict_cases,
     "b64url": b64url_cases,
@@ -716,6 +911,7 @@ MAKERS = {
     "trust": trust_cases,
     "image": image_cases,
     "image_head": image_head_cases,
+    "image_texts": image_text_cases,
     "otadata": otadata_cases,
     "journal": journal_cases,
     "receipts": receipt_cases,
@@ -723,6 +919,10 @@ MAKERS = {
     "url": url_cases,
     "reference": reference_cases,
     "head": head_cases,
+    "file_url": file_url_cases,
+    "neighbour": neighbour_cases,
+    "date": date_cases,
+    "sntp": sntp_cases,
 }
 
 
