@@ -89,14 +89,7 @@ def make_copy(folder: Path) -> None:
 
 def warm_up() -> None:
     """Import what takes long and is none of ours."""
-    for name in (
-        "asyncio",
-        "cryptography.x509",
-        "hypothesis",
-        "esptool",
-        "littlefs",
-        "rich_click",
-    ):
+    for name in "asyncio cryptography.x509 hypothesis esptool littlefs rich_click".split():
         with contextlib.suppress(ImportError):
             __import__(name)
     assert "ota" not in sys.modules and "ota_tools" not in sys.modules
@@ -116,12 +109,8 @@ def run_pytest(folder: Path, arguments: list[str], timeout_s: int) -> tuple[int,
         with log.open("w") as out:
             os.dup2(out.fileno(), 1)
             os.dup2(out.fileno(), 2)
-            without = (
-                "cacheprovider",
-                "timeout",
-                "unraisableexception",
-            )  # the last collects garbage
-            options = [f"-pno:{plugin}" for plugin in without]
+            # The last of these collects garbage, which takes as long as many a test.
+            options = ["-pno:cacheprovider", "-pno:timeout", "-pno:unraisableexception"]
             code = int(pytest.main(["-x", "-q", f"--basetemp={folder}/tmp", *options, *arguments]))
             ota = sys.modules.get("ota")
             if ota is None or not str(ota.__file__).startswith(str(folder)):
@@ -150,7 +139,7 @@ def write_bytecode(yes: bool) -> None:
 def run_without_any(nodes: list[str]) -> str:
     """Tests of one file in this worker's copy: what they say if one is red."""
     code, output = run_pytest(_copy, nodes, WHOLE_TIMEOUT_S)
-    return output and f"{output}\nwithout any mutant: exit code {code}" if code else ""
+    return f"{output}\nwithout any mutant: exit code {code}" if code else ""
 
 
 def judge(mutant: Mutant) -> tuple[Mutant, str]:
