@@ -331,10 +331,10 @@ def test_an_image_that_waits_for_its_first_start_gets_it(ota, make, site):
     with open_port(f"board:{folder}") as path:
         with connect(path) as found:
             assert found.ask("return ota.Updater.from_config().update().version") == "1.1"
-        asked = len(site.server.requests)
+        asked = len(site.asked(2))
         about = ota("device", "update", "--port", path, "--json").json()
     assert (about["version"], about["confirmed"]) == ("1.1", True)
-    assert len(site.server.requests) == asked
+    assert len(site.asked()) == asked
 
 
 def test_an_image_on_trial_is_confirmed_over_the_line(ota, make, site):

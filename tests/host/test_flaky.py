@@ -10,6 +10,7 @@ import threading
 import time
 
 import pytest
+from test_serve import requests
 
 from ota_tools import certificates, flaky, serve
 
@@ -230,7 +231,7 @@ def curl(detour, paths, part, *more):
 def test_curl_finds_the_file_behind_the_redirects(detour, server, paths, tmp_path):
     assert curl(detour, paths, tmp_path / "got") == 0
     assert (tmp_path / "got").read_bytes() == BODY
-    assert [request.path.partition("?")[0] for request in server.requests] == ["/app.bin"]
+    assert [request.path.partition("?")[0] for request in requests(server, 1)] == ["/app.bin"]
 
 
 def test_curl_notices_a_broken_connection_and_goes_on(detour, server, paths, tmp_path):
