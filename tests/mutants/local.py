@@ -2,6 +2,12 @@
 
 MUTANTS = [
     (
+        "serial line: noise without end is listened to",
+        "            late = patience.again(passed, True)\n            if late:",
+        "            late = patience.again(passed, True)\n            if False:",
+        "portable/test_wire.py::test_a_line_that_never_falls_silent_is_given_up_when_time_is_up",
+    ),
+    (
         "files: a folder above",
         ' or ".." in reference.split("/")',
         "",

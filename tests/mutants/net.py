@@ -2,6 +2,12 @@
 
 MUTANTS = [
     (
+        "net: a connection is waited for without end",
+        "late = patience.again(0)\n                if late:",
+        "late = patience.again(0)\n                if False:",
+        "portable/test_checks.py::test_a_connection_has_a_time_limit_and_is_closed_where_nobody_is_trusted",
+    ),
+    (
         "TLS: the certificate is not verified",
         "context.verify_mode = tls.CERT_REQUIRED",
         "context.verify_mode = tls.CERT_NONE",

@@ -2,6 +2,12 @@
 
 MUTANTS = [
     (
+        "port: of two equal records the first wins",
+        "if deciding >= 0 and seq == seq_of(entries[deciding]):",
+        "if False:",
+        "portable/test_select.py::test_a_slot_that_is_selected_already_gets_a_record_that_decides",
+    ),
+    (
         "port: a full file system is begun with",
         "if about[4] < _FREE_BLOCKS:",
         "if False:",

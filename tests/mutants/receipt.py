@@ -2,6 +2,12 @@
 
 MUTANTS = [
     (
+        "receipts: a version of any characters",
+        "if not is_printable(version):",
+        "if False:",
+        "portable/test_files.py::test_receipts_that_break_the_schema_are_none",
+    ),
+    (
         "receipts: a receipt of any type",
         "if type(entry) is not dict:",
         "if False:",

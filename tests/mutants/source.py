@@ -2,6 +2,18 @@
 
 MUTANTS = [
     (
+        "source: an answer is waited for without end",
+        "late = patience.again(sent + head.size)\n                if late:",
+        "late = patience.again(sent + head.size)\n                if False:",
+        "portable/test_source.py::test_a_server_that_stops_answering_has_its_code",
+    ),
+    (
+        "source: a body is waited for without end",
+        "wrong = self.lost(n, self.start + at)\n            if wrong:",
+        "wrong = self.lost(n, self.start + at)\n            if False:",
+        "portable/test_source.py::test_chunks_that_end_too_early_are_a_short_body",
+    ),
+    (
         "chunks: more than the size",
         'elif line:\n            raise error("http-format"',
         'elif False:\n            raise error("http-format"',

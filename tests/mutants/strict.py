@@ -2,6 +2,12 @@
 
 MUTANTS = [
     (
+        "JSON: any character between members",
+        'if mark != b",":\n            raise Malformed("expected a comma or the end at %d" % (at - 1))\n\n\ndef _name',
+        'if False:\n            raise Malformed("expected a comma or the end at %d" % (at - 1))\n\n\ndef _name',
+        "portable/test_strict.py::test_everything_else_is_refused",
+    ),
+    (
         "JSON: a name without quotes",
         "if buf[at:start] != b'\"':",
         "if False:",

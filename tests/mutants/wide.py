@@ -2,6 +2,12 @@
 
 MUTANTS = [
     (
+        "slot, 64 KiB: bytes are waited for without end",
+        "wrong = body.lost(n, at)\n                    if wrong:",
+        "wrong = body.lost(n, at)\n                    if False:",
+        "portable/test_slot.py::test_after_a_lost_link_it_goes_on_where_the_bytes_stopped",
+    ),
+    (
         "slot: the image's header stands in the buffer of 64 KiB",
         "if block == 0:\n                self._blank_header()",
         "if False:\n                pass",

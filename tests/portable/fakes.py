@@ -173,11 +173,16 @@ def manifest_fields(image, **changes):
     return fields
 
 
+MOST_STEPS = 100000
+"""Far more than a generator takes in any test: one that does not end is an error, not a test that hangs."""
+
+
 def run(steps):
     """Drive a generator of the library to its end; how many steps that took."""
     count = 0
     for _ in steps:
         count += 1
+        assert count < MOST_STEPS, "no end"
     return count
 
 
@@ -223,13 +228,14 @@ class Clock:
         return self.keep(self._drive, steps)
 
     def _drive(self, steps):
-        while True:
+        for _ in range(MOST_STEPS):
             try:
                 waiting = next(steps)
             except StopIteration as e:
                 return e.value
             if waiting:
                 self.ms += waiting.nap_ms
+        raise AssertionError("no end")
 
 
 def config_of(**fields):

@@ -228,6 +228,7 @@ def test_receipts_that_break_the_schema_are_none():
         ("1048576", "-1"),
         ('"1.0"', '""'),
         ('"1.0"', '"' + "x" * 25 + '"'),
+        ('"1.0"', '"1\\u00e9"'),
         ('"1.0"', "1"),
         ('"sequence":1', '"sequence":"1"'),
         ('"sequence":1', '"sequence":1.5'),
