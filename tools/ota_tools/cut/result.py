@@ -21,7 +21,7 @@ class Effort:
             where the slot is selected already; "" for ours.
     """
 
-    subsets: int = 4
+    subsets: int = 3
     pairs: float = 0.05
     others: float = 0.002
     weak: float = 0.2
