@@ -2,6 +2,12 @@
 
 MUTANTS = [
     (
+        "net: whatever is raised is a connection that failed",
+        '            if isinstance(e, OSError):\n                raise link_error("unreachable"',
+        '            if True:\n                raise link_error("unreachable"',
+        "portable/test_checks.py::test_a_connection_has_a_time_limit_and_is_closed_where_nobody_is_trusted",
+    ),
+    (
         "net: a connection is waited for without end",
         "late = patience.again(0)\n                if late:",
         "late = patience.again(0)\n                if False:",
