@@ -1000,7 +1000,7 @@ def test_any_line_is_a_size_or_refused(line):
 @FUZZ
 @given(st.datetimes(datetime.datetime(1970, 1, 1), datetime.datetime(2999, 1, 1)))
 def test_dates_are_those_of_python(when):
-    when = when.replace(microsecond=0, tzinfo=datetime.UTC)
+    when = when.replace(microsecond=0, tzinfo=datetime.timezone.utc)
     text = email.utils.format_datetime(when, usegmt=True).encode()
     assert dates.http_date(text) == int(when.timestamp())
 
@@ -1015,7 +1015,7 @@ def test_any_text_is_a_date_or_none(text):
 @given(st.dates(datetime.date(1970, 1, 1)))
 def test_dates_of_a_compiler_are_those_of_python(when):
     text = f"{when:%b} {when.day:2} {when.year}".encode()
-    midnight = datetime.datetime(when.year, when.month, when.day, tzinfo=datetime.UTC)
+    midnight = datetime.datetime(when.year, when.month, when.day, tzinfo=datetime.timezone.utc)
     assert dates.build_date(text) == int(midnight.timestamp())
 
 

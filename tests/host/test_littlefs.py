@@ -11,7 +11,6 @@ from ota_tools.board import filesystem
 
 FOLDER = Path(__file__).parents[1] / "data" / "littlefs"
 CONTENTS = json.loads((FOLDER / "contents.json").read_text())
-VMS = {name: command for name, command in commands().items() if "MicroPython" in name}
 
 # Mounts a copy as the board does, says what it holds, then writes into it.
 SCRIPT = """
@@ -79,8 +78,10 @@ def test_the_host_reads_what_littlefs_python_wrote(disk):
 @pytest.mark.parametrize("disk", ["2.0", "2.1"])
 def test_every_vm_reads_it_and_the_host_reads_what_the_vm_wrote_into_it(disk, tmp_path):
     image = FOLDER / f"{disk}.img"
+    vms = {name: command for name, command in commands().items() if "MicroPython" in name}
+    assert vms
     named, written = {}, {}
-    for number, (name, command) in enumerate(VMS.items()):
+    for number, (name, command) in enumerate(vms.items()):
         written[name] = tmp_path / f"{number}.img"
         script = tmp_path / f"{number}.py"
         script.write_text(SCRIPT % (str(image), str(written[name])))

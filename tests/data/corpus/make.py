@@ -747,41 +747,12 @@ def image_text_cases() -> Cases:
 def file_url_cases() -> Cases:
     cases = Cases(0)
     for path in (
-        *(
-            b"/",
-            b"/x",
-            b"//x",
-            b"/sd/a/x.manifest",
-            b"/sd/",
-            b"/../x",
-            b"/a/../x",
-            b"/a b?c=d#e",
-            b"/:",
-        ),
-        *(
-            b"/\xc3\xa9",
-            b"/\x00",
-            b"/\n",
-            b"/a\\b",
-            b"/%2e%2e/x",
-            b"x",
-            b"",
-            b"sd/x",
-            b"/" + b"x" * 300,
-        ),
+        *(b"", b"/", b"/x", b"//x", b"/sd/a/x.manifest", b"/sd/", b"/../x", b"/a/../x", b"x"),
+        *(b"sd/x", b"/a b?c=d#e", b"/:", b"/\xc3\xa9", b"/\x00", b"/\n", b"/a\\b", b"/%2e%2e/x"),
+        b"/" + b"x" * 300,
     ):
         cases.add(b"file://" + path)
-    for text in (
-        b"FILE:///x",
-        b"file:/x",
-        b"file:x",
-        b" file:///x",
-        b"https://h/x",
-        b"/x",
-        b"",
-        b"file://",
-    ):
-        cases.add(text)
+    cases.add(*(b"FILE:///x", b"file:/x", b"file:x", b" file:///x", b"https://h/x", b"/x", b""))
     return cases
 
 
