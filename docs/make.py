@@ -46,8 +46,8 @@ def errors_page() -> str:
         "",
         "Every failure is an `ota.OtaError` with a `code` that never changes its meaning. Its class says who",
         "can act. After any of them the boot slot is what it was, and the call can be made again. The one",
-        "exception: a release that waits for its first boot is called off before a download erases its slot,",
-        "or `rollback()` leaves it, and stays called off where that fails; the running image then boots next.",
+        "exception: a download and `rollback()` first call off a release that waits for its first boot; where",
+        "they then fail it stays called off, and the running image boots next.",
     ]
     for name, (who, why) in ACTS.items():
         lines += ["", f"## {name}: {who}", "", why[0].upper() + why[1:] + ".", ""]
@@ -66,6 +66,10 @@ def _bad_input() -> list[str]:
     served = "test_bad_input_has_its_code_and_touches_nothing"
     surplus = "test_what_is_sent_too_much_reaches_no_flash"
     unloadable = "test_an_image_that_does_not_load"
+    unloaded = (
+        f"signed by another tool it installs: outcome `{bad_input.NOT_LOADED}` after one reset, or"
+        " `crashed` twice where the bootloader cannot roll back"
+    )
     device = "test_bad_device_has_its_code_and_keeps_its_boot_slot"
     lines = [
         "",
@@ -91,11 +95,7 @@ def _bad_input() -> list[str]:
         told = "none: it installs; what is too much is not read"
         lines.append(f"| {row.name} | {told} | {row.touches} | `{surplus}[{row.name}]` |")
     for row in bad_input.UNLOADABLE:
-        told = "`ota release` refuses it; signed by another tool it installs: outcome"
-        told += (
-            f" `{bad_input.NOT_LOADED}` after one reset, or `crashed` twice where the bootloader"
-        )
-        told += " cannot roll back"
+        told = f"`ota release` refuses it; {unloaded}"
         lines.append(f"| {row.name} | {told} | {row.touches} | `{unloadable}…[{row.name}]` |")
     for name, (code, touches, _, _) in test_bad_device.ROWS.items():
         told = f"`{code}`" if code else "none: the update goes on"
