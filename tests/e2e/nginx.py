@@ -180,13 +180,13 @@ class Nginx:
         """nginx' error log."""
         return (self._folder / "error.log").read_text()
 
-    def requests(self, count: int = 0) -> list[Request]:
-        """What was served, as soon as it is `count` requests at least; nginx notes them when they end."""
+    def requests(self, count: int = 0, of: str = "") -> list[Request]:
+        """All that was served, once `count` requests with `of` in them were: nginx notes them when they end."""
         until = time.monotonic() + 5
         names = {str(port): name for name, port in self.ports.items()}
         while True:
             lines = (self._folder / "access.log").read_text().splitlines()
-            if len(lines) >= count or time.monotonic() > until:
+            if sum(of in line for line in lines) >= count or time.monotonic() > until:
                 break
             time.sleep(0.01)
         found = []
@@ -198,12 +198,19 @@ class Nginx:
             found.append(Request(**{**fields, "at": float(fields["at"])}))
         return found
 
+    def finish(self) -> None:
+        """Let it end what it does, note it, and stop."""
+        self._end(signal.SIGQUIT)
+
     def close(self) -> None:
-        """Stop it and wait until it is gone."""
+        """Stop it, whatever it does, and wait until it is gone. Harmless when repeated."""
+        self._end(signal.SIGTERM)
+
+    def _end(self, how: signal.Signals) -> None:
         if self._process is None:
             return
         with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGTERM)
+            os.killpg(self._process.pid, how)
         try:
             self._process.wait(5)
         except subprocess.TimeoutExpired:

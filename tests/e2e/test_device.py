@@ -146,6 +146,21 @@ def test_doctor_of_a_board_is_a_table_with_advice(ota, make, site):
     assert "signed for us in" in call.out and "docs/keys.md" in call.out
 
 
+def test_doctor_that_interrupts_boot_py_lets_it_run_again(ota, make):
+    slow = b"import time\ntime.sleep(2)\nimport ota\nota.boot()\n"
+    port, _ = make({"/boot.py": slow})
+    call = ota("device", "doctor", "--port", port, "--no-network")
+    assert call.code == 0, call.err
+
+
+@pytest.mark.parametrize("boot", [b"x = 1\n", b"while True:\n pass\n", None])
+def test_doctor_finds_a_boot_py_that_does_not_start_the_library(ota, make, boot):
+    port, _ = make({"/boot.py": boot})
+    call = ota("device", "doctor", "--port", port, "--no-network", "--json")
+    bad = [row for row in json.loads(call.out)["findings"] if row["level"] == 2]
+    assert [row["text"] for row in bad] == ["ota.boot() did not run"]
+
+
 def test_doctor_fails_where_something_will_not_work(ota, make):
     port, _ = make({"/ota_trust.json": b"{}\nnothing"})
     call = ota("device", "doctor", "--port", port, "--no-network", "--json")

@@ -330,6 +330,8 @@ def device_doctor(port: str, baud: int, network: bool, as_json: bool) -> None:
     Example:  ota device doctor --port /dev/ttyUSB0
     """
     with connect(port, baud) as found:
+        if not found.ask("return ota._started"):
+            found.boot()  # we may have come in the middle of it
         about = found.ask(_DOCTOR % network, silence_s=_DOCTOR_S)
         _say_interrupted(found, False)
     findings: list[Finding] = [tuple(row) for row in about["findings"]]

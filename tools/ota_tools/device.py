@@ -196,6 +196,12 @@ class Device:
             self._transport.exit_raw_repl()
             self._line.write(b"\x04")
 
+    def boot(self) -> None:
+        """A soft reset that runs boot.py alone; one that does not end is interrupted. Raises Unreachable."""
+        with self._bounded(_ENTER_S), contextlib.suppress(TransportError), silenced():
+            self._transport.enter_raw_repl(soft_reset=True, timeout_overall=_BACK_S // 2)
+        self.stop()
+
     def follow(self, on_line: Callable[[str], object], limit_s: float) -> bool:
         """What the board says by itself, until its program has ended and the REPL waits.
 
