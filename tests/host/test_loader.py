@@ -286,7 +286,7 @@ def test_silence_is_told_how_to_enter_download_mode():
         f"{device}: no answer from a chip: put it into download mode: hold BOOT (GPIO0), press EN, "
         "let BOOT go; then run this again"
     )
-    assert time.monotonic() - begun < 6
+    assert time.monotonic() - begun < 10
 
 
 @pytest.mark.parametrize(
@@ -512,7 +512,7 @@ def test_cable_that_is_pulled_while_writing_says_how_far_it_came():
         begun = time.monotonic()
         with pytest.raises(Unreachable) as caught:
             found.write([Region(0x10000, NOISE, "ota_0"), Region(0, b"boot", "bootloader")])
-        assert time.monotonic() - begun < 6  # esptool would wait for the port to come back
+        assert time.monotonic() - begun < 10  # esptool would wait for the port to come back
     said = str(caught.value)
     assert "\n" not in said
     assert said.startswith(f"{device}: the line failed (")
