@@ -5,13 +5,14 @@ is in RAM. But whatever runs on the board is interrupted when we connect. Every 
 """
 
 import base64
+import binascii
 import contextlib
 import json
 import re
 import struct
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, cast
 
 from mpremote.transport import TransportError
 
@@ -32,15 +33,17 @@ _CHUNK = 768  # bytes of a file that go with one program
 _NO_ANSWER = "is it a MicroPython REPL, is the baud rate right, does another program use the port?"
 _BROKEN = (OSError, TransportError, struct.error)
 
+# The line may be noisy: an answer comes with its CRC-32.
 _FRAME = """\
-import json
+import json, binascii
 def _ota_run():
 {body}
 try:
  _ota_said = {{"value": _ota_run()}}
 except Exception as e:
  _ota_said = {{"error": type(e).__name__, "code": getattr(e, "code", ""), "text": str(e)}}
-print("{mark}" + json.dumps(_ota_said))
+_ota_said = json.dumps(_ota_said)
+print("{mark}%08x %s" % (binascii.crc32(_ota_said.encode()), _ota_said))
 del _ota_run, _ota_said
 """
 
@@ -161,18 +164,12 @@ class Device:
 
     def hashes(self, paths: list[str]) -> dict[str, str]:
         """SHA-256 in hex of the files that are there, by path."""
-        found = self.run(_HASHES.format(paths=paths))
-        if not isinstance(found, dict):
-            raise self._garbled()
-        return found
+        return cast(dict[str, str], self.run(_HASHES.format(paths=paths)))
 
     def read(self, path: str) -> bytes | None:
         """A small file, None where there is none."""
         found = self.run(_READ.format(path=path))
-        try:
-            return None if found is None else base64.b64decode(found)
-        except (TypeError, ValueError) as e:
-            raise self._garbled() from e
+        return None if found is None else base64.b64decode(found)
 
     def write(self, path: str, data: bytes, progress: Callable[[int], None] | None = None) -> None:
         """A file, piece by piece; not proven. `progress` gets the bytes of each piece."""
@@ -325,11 +322,8 @@ class Device:
             raise Refused(f"{self.name}: {_last_line(error.decode(errors='replace'))}")
         said = _read_answer(answer[-1])
         if said is None:
-            raise self._garbled()
+            raise Unreachable(f"{self.name}: the answer is garbled: a noisy line?")
         return said
-
-    def _garbled(self) -> Unreachable:
-        return Unreachable(f"{self.name}: the answer is garbled: a noisy line?")
 
     @contextlib.contextmanager
     def _bounded(self, seconds: float, advice: str = "") -> Iterator[None]:
@@ -348,14 +342,13 @@ class Device:
 
 def _read_answer(line: str) -> dict[str, Any] | None:
     # What `_FRAME` prints behind the mark, None for anything else.
+    crc, _, text = line.partition(" ")
+    if crc != f"{binascii.crc32(text.encode()):08x}":
+        return None
     try:
-        said = json.loads(line)
-    except (ValueError, RecursionError):
+        return cast(dict[str, Any], json.loads(text))
+    except ValueError:  # a value that JSON has no word for
         return None
-    if not isinstance(said, dict):
-        return None
-    failed = all(isinstance(said.get(name), str) for name in ("error", "text")) and "code" in said
-    return said if failed or ("value" in said and "error" not in said) else None
 
 
 def _indent(body: str) -> str:
