@@ -21,7 +21,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ota_tools.board import bootloader, filesystem
-from ota_tools.board.model import describe_entries, load_board
+from ota_tools.board.folder import load_board
+from ota_tools.board.model import describe_entries
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent

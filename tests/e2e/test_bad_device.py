@@ -13,10 +13,12 @@ from virtual import BLANK, FACTORY_TABLE, STOCK_TABLE
 from ota import otadata
 from ota_tools import resources
 from ota_tools.board import filesystem, image_maker, maker
+from ota_tools.board.folder import load_board
 from ota_tools.board.interpreter import Interpreter
-from ota_tools.board.model import TABLE_OFFSET, Board, Settings, load_board
+from ota_tools.board.model import Board
 from ota_tools.board.runner import Run, run
-from ota_tools.partitions import parse_csv, to_binary
+from ota_tools.board.settings import Settings
+from ota_tools.partitions import TABLE_OFFSET, parse_csv, to_binary
 
 SEQUENCE = 10
 

@@ -15,8 +15,9 @@ from ota.port import Port
 from ota_tools import resources
 from ota_tools.board import clock as board_clock
 from ota_tools.board import image_maker, maker
-from ota_tools.board.model import HARD, POWER_ON, POWER_ON_TIME, Board, Settings
+from ota_tools.board.model import HARD, POWER_ON, POWER_ON_TIME, Board
 from ota_tools.board.runner import run
+from ota_tools.board.settings import Settings
 from ota_tools.failures import MissingTool
 
 HOUR = 3600

@@ -12,7 +12,8 @@ from site_of import BOARD, PRODUCT
 
 from ota_tools import cli
 from ota_tools.board import rom, synthetic
-from ota_tools.board.model import describe_entries, load_board
+from ota_tools.board.folder import load_board
+from ota_tools.board.model import describe_entries
 from ota_tools.board.runner import run
 from ota_tools.firmware import CHIPS
 

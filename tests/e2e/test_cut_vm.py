@@ -7,8 +7,8 @@ import shutil
 import pytest
 from test_vm import board, console, image
 
+from ota_tools.board.folder import load_board
 from ota_tools.board.judge import Judge
-from ota_tools.board.model import load_board
 from ota_tools.board.runner import run
 
 MAIN = """

@@ -22,8 +22,8 @@ from virtual import FACTORY_TABLE
 from ota import __version__
 from ota_tools import device_update, library, resources
 from ota_tools.board import filesystem, maker
+from ota_tools.board.folder import load_board
 from ota_tools.board.image_maker import make_image
-from ota_tools.board.model import load_board
 from ota_tools.device import connect
 from ota_tools.failures import Unreachable
 from ota_tools.partitions import parse_csv

@@ -19,8 +19,8 @@ from ota.local import Wire
 from ota.updater import Updater
 from ota_tools import keys, resources
 from ota_tools.board import image_maker, maker
-from ota_tools.board.model import Settings
 from ota_tools.board.runner import run
+from ota_tools.board.settings import Settings
 from ota_tools.serial_line import SerialServer
 
 IMAGE = image_of(3, 300_000)

@@ -25,7 +25,8 @@ import ota
 from ota.strict import b64url_encode
 from ota_tools import ports, resources
 from ota_tools.board import filesystem, image_maker, maker
-from ota_tools.board.model import describe_entries, load_board
+from ota_tools.board.folder import load_board
+from ota_tools.board.model import describe_entries
 from ota_tools.failures import Refused, Unreachable, Usage
 from ota_tools.partitions import parse_csv
 

@@ -11,9 +11,9 @@ import pytest
 
 from ota_tools import cli, firmware, keys
 from ota_tools.board import synthetic
+from ota_tools.board.folder import load_board
 from ota_tools.board.image_maker import find_romfs, make_image
 from ota_tools.board.maker import application_files, make_board
-from ota_tools.board.model import load_board
 from ota_tools.failures import Failure, MissingTool, Refused, Unreachable, Usage
 from ota_tools.partitions import parse_csv
 

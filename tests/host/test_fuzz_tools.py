@@ -27,8 +27,9 @@ from ota_tools import builds, firmware, inspection, keys, partitions, serve, sig
 from ota_tools import certificates as tls
 from ota_tools import trust as trust_store
 from ota_tools.board import filesystem, interpreter, rom
+from ota_tools.board.folder import create, load_board
 from ota_tools.board.image_maker import find_romfs
-from ota_tools.board.model import Settings, create, load_board
+from ota_tools.board.settings import Settings
 from ota_tools.device import Device
 from ota_tools.failures import Failure
 

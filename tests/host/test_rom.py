@@ -13,8 +13,10 @@ import pytest
 from esptool.targets import CHIP_DEFS
 
 from ota_tools import partitions, ports
-from ota_tools.board import model, rom
+from ota_tools.board import rom
 from ota_tools.board.flash import SECTOR
+from ota_tools.board.folder import create
+from ota_tools.board.settings import Settings
 from ota_tools.failures import Refused, Usage
 from ota_tools.firmware import CHIPS
 
@@ -67,7 +69,7 @@ def mac_of(folder):
         "nvs, data, nvs, 0x9000, 0x6000\nfactory, app, factory, 0x10000, 1M"
     )
     beside = folder.with_name("running")
-    board = model.create(beside, table, SIZE, model.Settings())
+    board = create(beside, table, SIZE, Settings())
     board.name = str(folder)
     mac = board.call("unique_id", [], b"")[0]
     board.close()

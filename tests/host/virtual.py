@@ -8,7 +8,9 @@ from fakes import make_image
 
 from ota import otadata
 from ota.port import Port
-from ota_tools.board.model import HARD, POWER_ON, BoardReset, Settings, create
+from ota_tools.board.folder import create
+from ota_tools.board.model import HARD, POWER_ON, BoardReset
+from ota_tools.board.settings import Settings
 from ota_tools.partitions import parse_csv
 
 STOCK_TABLE = """

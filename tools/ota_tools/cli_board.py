@@ -131,7 +131,7 @@ def board_run(folder: Path, seconds: float, line: bool) -> None:
               ota board run myboard --line
     """
     from ota_tools.board import interpreter, power, runner
-    from ota_tools.board.model import load_board
+    from ota_tools.board.folder import load_board
 
     if line:
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # the VM ends, too
@@ -169,7 +169,7 @@ def board_show(folder: Path, as_json: bool) -> None:
     \b
     Example:  ota board show myboard
     """
-    from ota_tools.board.model import load_board
+    from ota_tools.board.folder import load_board
     from ota_tools.board.show import describe
 
     opened = load_board(folder)

@@ -22,9 +22,9 @@ from ota_tools import certificates, keys, resources
 from ota_tools import trust as trust_store
 from ota_tools.board import maker, runner
 from ota_tools.board.flash import Operation
+from ota_tools.board.folder import load_board
 from ota_tools.board.interpreter import Interpreter
 from ota_tools.board.judge import Judge
-from ota_tools.board.model import load_board
 from ota_tools.failures import Failure
 from ota_tools.flaky import Detour
 from ota_tools.partitions import parse_csv

@@ -16,7 +16,8 @@ from ota_tools.bench.job import make_image, reseal
 from ota_tools.bench.result import Result
 from ota_tools.bench.vm import SCRIPTS
 from ota_tools.board.flash import SECTOR, Operation
-from ota_tools.board.model import Settings, create
+from ota_tools.board.folder import create
+from ota_tools.board.settings import Settings
 from ota_tools.partitions import parse_csv
 from ota_tools.resources import load_script
 

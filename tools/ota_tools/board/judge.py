@@ -10,8 +10,7 @@ from pathlib import Path
 
 from ota_tools.board import bootloader
 from ota_tools.board.flash import Flash
-from ota_tools.board.model import TABLE_OFFSET, TABLE_SIZE
-from ota_tools.partitions import Table, from_binary
+from ota_tools.partitions import TABLE_OFFSET, TABLE_SIZE, Table, from_binary
 
 
 class Judge:

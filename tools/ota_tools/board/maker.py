@@ -6,8 +6,10 @@ from pathlib import Path
 
 from ota_tools import provision, resources
 from ota_tools.board import filesystem
+from ota_tools.board.folder import create
 from ota_tools.board.image_maker import library_modules, make_image
-from ota_tools.board.model import Board, Settings, create
+from ota_tools.board.model import Board
+from ota_tools.board.settings import Settings
 from ota_tools.failures import Refused
 from ota_tools.partitions import APP, Table
 

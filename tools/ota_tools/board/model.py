@@ -8,11 +8,9 @@ firmware, call by call (docs/board.md).
 import calendar
 import functools
 import hashlib
-import json
 import sys
 import time
 import types
-from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +18,9 @@ from ota import otadata
 from ota_tools.board import bootloader
 from ota_tools.board.flash import SECTOR, Flash, PowerCut
 from ota_tools.board.nvs import Nvs
-from ota_tools.failures import Refused, Usage
-from ota_tools.partitions import Partition, Table, from_binary
-
-TABLE_OFFSET = 0x8000
-TABLE_SIZE = 0xC00
+from ota_tools.board.settings import Settings
+from ota_tools.failures import Refused
+from ota_tools.partitions import TABLE_OFFSET, TABLE_SIZE, Partition, Table, from_binary
 
 POWER_ON, HARD, WATCHDOG, DEEP_SLEEP, SOFT = 1, 2, 3, 4, 5
 """machine.reset_cause()."""
@@ -56,40 +52,8 @@ class BoardReset(BaseException):
         self.why = why
 
 
-@dataclass
-class Settings:
-    """What kind of board it is; kept in board.json."""
-
-    chip_id: int = 0
-    in_place: bool = False
-    """set_boot as newer ESP-IDF does it; see bootloader.set_boot."""
-
-    rollback: bool = True
-    """The bootloader was built with rollback."""
-
-    strict: bool = True
-    nvs_full: bool = False
-
-    idf_largest: int = 28672
-    """Largest free piece of the ESP-IDF heap in bytes, as a plain ESP32 has it with WiFi up and 64 KiB
-    taken by Python (94208 before, seen on v1.25.0); boards with PSRAM have more.
-    """
-
-    clock_unset: bool = False
-    """Its clock says 2000-01-01 at power-on, as a chip's does, and can be set; else it is the host's.
-    On the VM this takes libfaketime.
-    """
-
-    def __post_init__(self) -> None:
-        """Raises TypeError."""
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if type(value) is not type(field.default):
-                raise TypeError(f"{field.name} is {value!r}")
-
-
 class Board:
-    """A board, put together from its parts; `load_board` has those in a folder.
+    """A board, put together from its parts; folder.py has those on disk.
 
     Attributes:
         name: what tells it from others; its MAC address comes of it.
@@ -378,40 +342,6 @@ class Board:
     def _do_watchdog(self, _: bytes, timeout_ms: int) -> tuple[None, bytes]:
         self.watchdog_at = time.monotonic() + timeout_ms / 1000
         return None, b""
-
-
-def load_board(folder: Path) -> Board:
-    """The board in a folder: `board.json`, `flash.bin`, `nvs.json`. Raises Usage, Refused."""
-    settings, flash = open_chip(folder)
-    return Board(str(folder), settings, flash, Nvs(folder / "nvs.json"))
-
-
-def open_chip(folder: Path) -> tuple[Settings, Flash]:
-    """A board's settings, and its flash for whoever has to close it. Raises Usage, Refused."""
-    try:
-        settings = Settings(**json.loads((folder / "board.json").read_text()))
-        return settings, Flash.open(folder / "flash.bin", settings.strict)
-    except FileNotFoundError as e:
-        raise Usage(f"{folder} is no board: make one with `ota board new`") from e
-    except OSError as e:
-        raise Usage(f"{folder} is no board: {e.strerror}") from e
-    except (ValueError, TypeError, RecursionError) as e:
-        raise Refused(f"{folder}: board.json or flash.bin is damaged: {e}") from e
-
-
-def create(folder: Path, table: Table, flash_size: int, settings: Settings) -> Board:
-    """A new board: blank flash with its partition table, blank NVS. Raises Usage if one is there."""
-    from ota_tools.partitions import to_binary
-
-    if (folder / "flash.bin").exists():
-        raise Usage(f"{folder} holds a board already")
-    folder.mkdir(parents=True, exist_ok=True)
-    Flash.create(folder / "flash.bin", flash_size)
-    (folder / "board.json").write_text(json.dumps(settings.__dict__, indent=1) + "\n")
-    flash = Flash.open(folder / "flash.bin")
-    flash.load(TABLE_OFFSET, to_binary(table))
-    flash.close()
-    return load_board(folder)
 
 
 def describe_entries(board: Board) -> list[str]:

@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from ota_tools.board import interpreter, runner
+from ota_tools.board.folder import load_board
 from ota_tools.board.line import Line
-from ota_tools.board.model import load_board
 from ota_tools.failures import Failure, Unreachable, Usage
 
 

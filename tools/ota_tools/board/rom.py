@@ -18,8 +18,9 @@ import time
 from pathlib import Path
 
 from ota_tools.board.flash import Flash
-from ota_tools.board.model import Settings, open_chip
+from ota_tools.board.folder import open_chip
 from ota_tools.board.rom_commands import LARGEST_BLOCK, SIZES, Rom
+from ota_tools.board.settings import Settings
 from ota_tools.failures import Refused, Usage
 from ota_tools.firmware import CHIPS
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ota_tools.board.model import Settings
+from ota_tools.board.settings import Settings
 from ota_tools.cut import records
 from ota_tools.cut.explore import Explorer
 from ota_tools.cut.result import Effort, Failure, Result

@@ -4,12 +4,11 @@ import hashlib
 
 from ota import receipt
 from ota_tools.board.flash import Flash
-from ota_tools.board.model import TABLE_OFFSET
 from ota_tools.cut import vfs
 from ota_tools.cut.scenarios import CONFIG, Scenario
 from ota_tools.cut.state import State
 from ota_tools.cut.world import FLASH_SIZE, World
-from ota_tools.partitions import Table, to_binary
+from ota_tools.partitions import TABLE_OFFSET, Table, to_binary
 
 
 def fresh_state(world: World, scenario: Scenario, table: Table) -> State:

@@ -23,16 +23,9 @@ from ota.situation import Situation
 from ota.start import boot
 from ota.updater import Updater
 from ota_tools.board.flash import Flash
-from ota_tools.board.model import (
-    DEEP_SLEEP,
-    HARD,
-    POWER_ON,
-    WATCHDOG,
-    Board,
-    BoardReset,
-    Settings,
-)
+from ota_tools.board.model import DEEP_SLEEP, HARD, POWER_ON, WATCHDOG, Board, BoardReset
 from ota_tools.board.nvs import Nvs
+from ota_tools.board.settings import Settings
 from ota_tools.cut import vfs
 from ota_tools.cut.app import CRASHES, DEAD, FAILS, HANGS, App
 from ota_tools.cut.state import State, Step, record

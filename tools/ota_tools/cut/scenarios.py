@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ota import otadata
-from ota_tools.board.model import Settings
+from ota_tools.board.settings import Settings
 from ota_tools.cut.app import LOOPS, App
 from ota_tools.cut.life import Life, Main
 from ota_tools.cut.world import BARE, KEYS
