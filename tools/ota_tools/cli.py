@@ -19,8 +19,7 @@ from ota_tools.cli_cut import cut
 from ota_tools.cli_device import device
 from ota_tools.cli_doctor import doctor
 from ota_tools.cli_flash import convert, flash
-from ota_tools.cli_keys import Keyring, keygen, signer_options, warn
-from ota_tools.cli_trust import read_complete
+from ota_tools.cli_keys import Keyring, keygen, signer_options
 from ota_tools.cli_trust import trust as trust_group
 from ota_tools.failures import Failure, Refused, Usage
 from ota_tools.terminal import (
@@ -33,7 +32,9 @@ from ota_tools.terminal import (
     read_store,
     read_table,
     show,
+    warn,
 )
+from ota_tools.trust_files import read_complete
 
 GROUPS: list[CommandGroupDict] = [
     {"name": "Make", "commands": ["keygen", "trust", "release", "inspect"]},

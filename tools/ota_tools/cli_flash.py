@@ -1,6 +1,5 @@
 """The commands `ota flash` and `ota convert`: a stock build becomes a board, or a file, with two slots."""
 
-import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +9,7 @@ import rich_click as click
 
 from ota_tools import backup, builds, compose, firmware, layout, library, provision
 from ota_tools.failures import Refused, Usage
+from ota_tools.files import replace
 from ota_tools.partitions import Table, parse_csv
 from ota_tools.ports import BOARD
 from ota_tools.terminal import (
@@ -316,11 +316,7 @@ def _write_new(path: Path, data: bytes) -> None:
         if path.is_file() and path.read_bytes() == data:
             return
         raise Refused(f"{path} exists and holds something else: remove it, or name another file")
-    fresh = path.with_name(path.name + ".new")
-    fresh.unlink(missing_ok=True)
-    fresh.touch(0o600)  # the files in it may be secret: the key of the WiFi
-    fresh.write_bytes(data)
-    os.replace(fresh, path)
+    replace(path, data, 0o600)  # the files in it may be secret: the key of the WiFi
 
 
 def _about(parsed: firmware.Firmware) -> dict[str, Any]:

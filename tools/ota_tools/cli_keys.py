@@ -6,13 +6,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import rich_click as click
-from rich.console import Console
-from rich.markup import escape
 
 from ota_tools import keys
 from ota_tools.failures import Usage
+from ota_tools.files import write_new
 from ota_tools.signers import CommandSigner, PemSigner, Signer, signers_of
-from ota_tools.terminal import PATH, as_json_option, console, show
+from ota_tools.terminal import PATH, as_json_option, console, show, warn
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -80,14 +79,6 @@ def ask(path: Path) -> str:
     return str(click.prompt(f"Passphrase of {path}", hide_input=True, err=True))
 
 
-def warn(text: str) -> None:
-    """One line on standard error; the command goes on."""
-    line = escape(" ".join(text.split()))
-    Console(stderr=True, highlight=False, soft_wrap=True).print(
-        f"[yellow]ota: warning:[/yellow] {line}"
-    )
-
-
 @click.command()
 @click.argument("path", type=PATH)
 @click.option(
@@ -118,7 +109,7 @@ def keygen(path: Path, alg: str, encrypt: bool, as_json: bool) -> None:
             raise Usage(f"{file} exists: a key is never written over")
     key = keys.generate(path, alg, _new_passphrase(path) if encrypt else None)
     half = key.public_key()
-    keys.write_new(public, keys.public_pem(half), "a key is never written over")
+    write_new(public, keys.public_pem(half), "a key is never written over")
     fields = {
         "private": str(path),
         "public": str(public),

@@ -1,7 +1,5 @@
 """The commands `ota trust …`: make trust stores, change them, sign them, look at them."""
 
-import contextlib
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -9,13 +7,13 @@ from typing import Any, TypeVar
 
 import rich_click as click
 
-from ota_tools import certificates, keys
+from ota_tools import certificates, trust_files
 from ota_tools import trust as trust_store
-from ota_tools.cli_keys import Keyring, signer_options, warn
+from ota_tools.cli_keys import Keyring, signer_options
 from ota_tools.failures import Refused, Usage
 from ota_tools.inspection import describe_trust, lines_of, shorten
 from ota_tools.signers import PemSigner, Signer
-from ota_tools.terminal import PATH, as_json_option, read_as, read_bytes, read_store, show
+from ota_tools.terminal import PATH, as_json_option, read_as, read_bytes, read_store, show, warn
 from ota_tools.trust import Change, Terms
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -165,7 +163,8 @@ def init(
     signers += [signer for signer in more if signer.kid not in there]
     draft = trust_store.first(publics, [ring.public(path) for path in releases], terms)
     why = "devices may carry it; remove it yourself if they do not"
-    _finish(draft, signers, None, None, output, why, as_json)
+    signed = trust_files.save(draft, signers, None, output, why)
+    _tell(output, signed, None, as_json)
 
 
 @trust.command("add")
@@ -313,10 +312,8 @@ def sign(
         raise Refused(f"{draft}: {e}") from e
     if number == 1 and after:
         raise Usage(f"{draft} is number 1: nothing is before it, leave --after away")
-    old = read_store(after or _before(draft, number)) if number > 1 else None
-    signed = _sign(data, Keyring().signers(key_files, commands), old, draft)
-    if signed != data:
-        _replace(draft, signed)
+    old = read_store(after or trust_files.before(draft, number)) if number > 1 else None
+    signed = trust_files.sign(draft, Keyring().signers(key_files, commands), old)
     _tell(draft, signed, old, as_json)
 
 
@@ -346,30 +343,6 @@ def show_(file: Path, after: Path | None, as_json: bool) -> None:
         trust_store.check(data, old)
 
 
-def read_complete(path: Path) -> bytes:
-    """A trust store that devices take, also those with the one before it if that lies beside it.
-
-    Raises Usage, Refused.
-    """
-    try:
-        data = read_store(path)
-    except Refused:
-        needs = []
-        with contextlib.suppress(Refused):  # not even a draft
-            needs = trust_store.missing(read_bytes(path))
-        if not needs:
-            raise
-        who = shorten("; ".join(map(str, needs)))
-        raise Refused(f"{path} is a draft ({who}): `ota trust sign {path} --key …` first")
-    before = _find_before(path, trust_store.read(data).number)
-    if before:
-        try:
-            trust_store.check(data, read_store(before))
-        except Refused as e:
-            raise Refused(f"{path} does not follow {before}: {e}") from e
-    return data
-
-
 def _terms_of(options: dict[str, Any], threshold: int | None = None) -> Terms:
     days = options["expires_days"]
     return Terms(
@@ -384,7 +357,7 @@ def _terms_of(options: dict[str, Any], threshold: int | None = None) -> Terms:
 
 
 def _kids(store: Path, ring: Keyring, given: dict[str, tuple[str, ...]]) -> dict[str, list[str]]:
-    known = trust_store.read(read_complete(store))
+    known = trust_store.read(trust_files.read_complete(store))
     return {
         role: [trust_store.kid_in(known, role, name, ring.public) for name in names]
         for role, names in given.items()
@@ -392,7 +365,7 @@ def _kids(store: Path, ring: Keyring, given: dict[str, tuple[str, ...]]) -> dict
 
 
 def _follow(store: Path, ring: Keyring, change: Change, options: dict[str, Any]) -> None:
-    old = read_complete(store)
+    old = trust_files.read_complete(store)
     draft = trust_store.follow(old, change)
     before, next_ = trust_store.read(old), trust_store.read(draft)
     if next_.root.threshold == 1 < before.root.threshold and not options["single_key"]:
@@ -400,66 +373,8 @@ def _follow(store: Path, ring: Keyring, change: Change, options: dict[str, Any])
     output = options["output"] or store.with_name(f"trust-{next_.number}.json")
     signers = ring.signers(options["key_files"], options["commands"])
     why = "devices may have taken it; remove it yourself if it is a draft that nobody wants"
-    _finish(draft, signers, old, store, output, why, options["as_json"])
-
-
-def _finish(
-    draft: bytes,
-    signers: list[Signer],
-    old: bytes | None,
-    store: Path | None,
-    output: Path,
-    why: str,
-    as_json: bool,
-) -> None:
-    present = None
-    if os.path.lexists(output):
-        # The very same store may get more signatures.
-        present = read_bytes(output) if output.is_file() else b""
-        if present.partition(b"\n")[2] != trust_store.payload_of(draft):
-            raise Usage(f"{output} exists and says something else: {why}")
-    signed = _sign(present or draft, signers, old, output)
-    if present is None:
-        keys.write_new(output, signed, why)
-    elif signed != present:
-        _replace(output, signed)
-    _tell(output, signed, old, as_json, store)
-
-
-def _sign(draft: bytes, signers: list[Signer], old: bytes | None, path: Path) -> bytes:
-    if not trust_store.missing(draft, old):
-        # It may be published: from now on it stays byte for byte what it is.
-        warn(f"{path} is complete: nothing was signed")
-        return draft
-    signed = trust_store.sign(draft, signers, old)
-    if not trust_store.missing(signed, old):
-        trust_store.check(signed, old)
-    return signed
-
-
-def _names_before(number: int) -> list[str]:
-    return [f"trust-{number - 1}.json"] + (["ota_trust.json"] if number == 2 else [])
-
-
-def _find_before(path: Path, number: int) -> Path | None:
-    there = [path.with_name(name) for name in _names_before(number)]
-    return next((one for one in there if number > 1 and one.is_file()), None)
-
-
-def _before(draft: Path, number: int) -> Path:
-    found = _find_before(draft, number)
-    if found is None:
-        raise Usage(
-            f"{draft} is number {number}, and number {number - 1} says who must sign it too: name that"
-            f" store with --after ({' or '.join(_names_before(number))} is not beside it)"
-        )
-    return found
-
-
-def _replace(path: Path, data: bytes) -> None:
-    fresh = path.with_name(path.name + ".new")
-    fresh.write_bytes(data)
-    os.replace(fresh, path)
+    signed = trust_files.save(draft, signers, old, output, why)
+    _tell(output, signed, old, options["as_json"], store)
 
 
 def _tell(

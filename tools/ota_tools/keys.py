@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa, utils
 from ota import strict
 from ota.trust import EcKey, RsaKey
 from ota_tools.failures import Refused, Usage
+from ota_tools.files import write_new
 
 BITS = 3072
 EXPONENT = 65537
@@ -62,22 +63,6 @@ def generate(path: Path, alg: str = "rsa", passphrase: str | None = None) -> Pri
     pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, lock)
     write_new(path, pem, "a key is never written over", 0o600)
     return key
-
-
-def write_new(path: Path, data: bytes, why: str, mode: int = 0o666) -> None:
-    """A file that was not there, with this mode from its first moment. Raises Usage with `why`."""
-    try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-    except FileExistsError as e:
-        raise Usage(f"{path} exists: {why}") from e
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-    except BaseException:
-        path.unlink()
-        raise
 
 
 def load_private(path: Path, ask: Ask | None = None) -> PrivateKey:

@@ -4,7 +4,6 @@ Everything that a device would refuse is refused here first, by the device's own
 """
 
 import hashlib
-import os
 import re
 import time
 from collections.abc import Sequence
@@ -19,6 +18,7 @@ from ota.errors import OtaError
 from ota_tools import firmware
 from ota_tools.envelope import encode_json, seal
 from ota_tools.failures import Refused
+from ota_tools.files import replace
 from ota_tools.partitions import Table
 from ota_tools.signers import AnySigner, Signer, signers_of
 
@@ -119,10 +119,10 @@ def make_release(
         raise Refused(f"a device would refuse this release: {e}") from e
     folder.mkdir(parents=True, exist_ok=True)
     if copy and trust:
-        _replace(copy, trust)
+        replace(copy, trust)
     if not payload.exists():
-        _replace(payload, app)
-    _replace(path, envelope)
+        replace(payload, app)
+    replace(path, envelope)
     return Release(path, payload, release)
 
 
@@ -244,9 +244,3 @@ def _sequence_of(path: Path, product: str) -> int:
     if found.product != product:
         raise Refused(f"{path} is for the product {found.product}: use another folder")
     return int(found.sequence)
-
-
-def _replace(path: Path, data: bytes) -> None:
-    fresh = path.with_name(path.name + ".new")
-    fresh.write_bytes(data)
-    os.replace(fresh, path)

@@ -38,6 +38,14 @@ def complain(text: str) -> None:
     Console(stderr=True, highlight=False, soft_wrap=True).print(f"[red]ota:[/red] {line}")
 
 
+def warn(text: str) -> None:
+    """One line on standard error; the command goes on."""
+    line = escape(" ".join(text.split()))
+    Console(stderr=True, highlight=False, soft_wrap=True).print(
+        f"[yellow]ota: warning:[/yellow] {line}"
+    )
+
+
 Told = Callable[..., None]
 """told(done, total), and a new text where there is one."""
 
