@@ -416,7 +416,7 @@ class Row:
     to: str = PAYLOAD
     config: dict = field(default_factory=dict)
     urls: "tuple[str, ...]" = ("app.bin",)
-    seconds: float = 5
+    seconds: float = 20
 
     def is_right(self, code: "str | None") -> bool:
         """Is this how it should end?"""
@@ -500,10 +500,10 @@ class Rude:
 
     def calm(self) -> None:
         """Until nobody is connected any more."""
-        for thread in self._threads:
+        while self._threads:
+            thread = self._threads.pop()
             thread.join(_PATIENCE_S)
             assert not thread.is_alive(), "a connection is still open"
-        self._threads.clear()
 
     def close(self) -> None:
         """Stop listening."""
@@ -520,8 +520,8 @@ class Rude:
                     return
                 sock, _ = key.fileobj.accept()
                 thread = threading.Thread(target=self._serve, args=(sock, key.data), daemon=True)
-                self._threads.append(thread)
                 thread.start()
+                self._threads.append(thread)
 
     def _serve(self, sock: socket.socket, stage: Stage) -> None:
         with sock, contextlib.suppress(OSError):
@@ -806,7 +806,7 @@ ROWS = [
     Row("a manifest without its last chunk", "short-body", chunked(lambda a: chunks(a.data)), ALL),
     Row("a payload without its last chunk", None, chunked(lambda a: chunks(a.data))),
     # One byte at a time
-    Row("a manifest byte by byte", None, bytewise(), MANIFEST, seconds=10),
+    Row("a manifest byte by byte", None, bytewise(), MANIFEST, seconds=40),
     Row("a head byte by byte", None, bytewise(0.002, head_only=True)),
     Row("a head that drips for ever", "timeout", bytewise(0.3), config={"total_s": 2}),
     Row(
@@ -1225,7 +1225,7 @@ ROWS = [
         status(BUSY, "Retry-After: 99999999"),
         ALL,
         AGAIN,
-        seconds=1,
+        seconds=10,
     ),
     Row(
         "busy for ten digits",
@@ -1233,7 +1233,7 @@ ROWS = [
         status(BUSY, "Retry-After: 9999999999"),
         ALL,
         AGAIN,
-        seconds=1,
+        seconds=10,
     ),
     Row(
         "busy until a date of long after",
@@ -1245,7 +1245,7 @@ ROWS = [
         ),
         ALL,
         AGAIN,
-        seconds=1,
+        seconds=10,
     ),
     Row(
         "busy until a date of long ago",

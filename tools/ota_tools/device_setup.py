@@ -80,6 +80,7 @@ for path in {gone!r}:
   pass
 for path in {paths!r}:
  os.rename(path + {new!r}, path)
+ print(path)  # a sign of life
 return True
 """
 
