@@ -517,7 +517,7 @@ def test_a_port_without_a_repl_does_not_answer(ota, terminal):
     start = time.monotonic()
     call = ota("device", "status", "--port", terminal[1])
     assert call.code == 3 and "is it a MicroPython REPL" in call.line()
-    assert time.monotonic() - start < 30
+    assert time.monotonic() - start < 60
 
 
 def test_a_port_that_talks_all_the_time_does_not_answer(ota, terminal):
@@ -536,7 +536,7 @@ def test_a_port_that_talks_all_the_time_does_not_answer(ota, terminal):
         start = time.monotonic()
         call = ota("device", "status", "--port", terminal[1])
         assert call.code == 3 and "no answer" in call.line()
-        assert time.monotonic() - start < 40
+        assert time.monotonic() - start < 60
     finally:
         stop.set()
         thread.join()

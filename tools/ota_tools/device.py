@@ -24,8 +24,9 @@ BAUD = 115200
 
 _MARK = "ota-answer "
 _PROMPT = b">>> "
+_RAW_PROMPT = b"raw REPL; CTRL-B to exit\r\n>"
 _ANSWER_S = 30  # silence of a board that computes
-_ENTER_S = 15
+_ENTER_S = 25
 _SETTLE_S = 0.2
 _BACK_S = 20  # from a reset to the first sign of life
 _CHUNK = 768  # bytes of a file that go with one program
@@ -196,8 +197,9 @@ class Device:
 
     def boot(self) -> None:
         """A soft reset that runs boot.py alone; one that does not end is interrupted. Raises Unreachable."""
-        with self._bounded(_ENTER_S), contextlib.suppress(TransportError), silenced():
-            self._transport.enter_raw_repl(soft_reset=True, timeout_overall=_BACK_S // 2)
+        with self._bounded(_ANSWER_S + READ_S):
+            self._line.write(b"\x04")
+            self._transport.read_until(1, _RAW_PROMPT, timeout_overall=_ANSWER_S, timeout=None)
         self.stop()
 
     def follow(self, on_line: Callable[[str], object], limit_s: float) -> bool:
