@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import fakes
 import pytest
 
 from ota_tools import keys
@@ -9,6 +10,11 @@ from ota_tools import trust as trust_store
 from ota_tools.board.image_maker import make_image
 
 OPENSSL = Path(__file__).parents[1] / "data" / "openssl"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _scratch_folder(tmp_path_factory):
+    fakes.BASE = str(tmp_path_factory.getbasetemp())
 
 
 @pytest.fixture(scope="session")
