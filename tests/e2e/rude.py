@@ -485,6 +485,7 @@ class Rude:
         self._context.load_cert_chain(site.paths.server_pem, site.paths.server_key)
         self._selector = selectors.DefaultSelector()
         self._threads: list[threading.Thread] = []
+        self._accepting = threading.Lock()
         self.stages: list[Stage] = []
         plain = make_image(SIZE, seed=66)
         for number, row in enumerate(rows):
@@ -500,8 +501,9 @@ class Rude:
 
     def calm(self) -> None:
         """Until nobody is connected any more."""
-        while self._threads:
-            thread = self._threads.pop()
+        with self._accepting:
+            threads, self._threads = self._threads, []
+        for thread in threads:
             thread.join(_PATIENCE_S)
             assert not thread.is_alive(), "a connection is still open"
 
@@ -518,10 +520,12 @@ class Rude:
             for key, _ in self._selector.select():
                 if key.data is None:
                     return
-                sock, _ = key.fileobj.accept()
-                thread = threading.Thread(target=self._serve, args=(sock, key.data), daemon=True)
-                thread.start()
-                self._threads.append(thread)
+                with self._accepting:
+                    sock, _ = key.fileobj.accept()
+                    args = (sock, key.data)
+                    thread = threading.Thread(target=self._serve, args=args, daemon=True)
+                    thread.start()
+                    self._threads.append(thread)
 
     def _serve(self, sock: socket.socket, stage: Stage) -> None:
         with sock, contextlib.suppress(OSError):

@@ -12,6 +12,7 @@ import ssl
 import sys
 import tempfile
 import time
+import traceback
 import types
 from collections.abc import Callable
 from pathlib import Path
@@ -78,9 +79,14 @@ class TlsContext:
         if self.verify_mode == ssl.CERT_NONE:
             self._context.check_hostname = False
             self._context.verify_mode = ssl.CERT_NONE
-        stream = self._context.wrap_socket(  # takes a socket away from its owner: a copy
-            sock.dup(), server_hostname=server_hostname, do_handshake_on_connect=False
-        )
+        try:
+            stream = self._context.wrap_socket(  # takes a socket away from its owner: a copy
+                sock.dup(), server_hostname=server_hostname, do_handshake_on_connect=False
+            )
+        except OSError as e:
+            # After a reset CPython leaves its socket open, in the frames of the traceback.
+            traceback.clear_frames(e.__traceback__)
+            raise
         return TlsStream(stream, self.verify_callback)
 
 
