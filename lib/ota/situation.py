@@ -77,7 +77,7 @@ class Situation:
 
     def confirmed_elsewhere(self) -> int:
         """The slot whose VALID record decides once the active one is dropped, -1 for none."""
-        if self.index < 0 or not self.can_return():
+        if not self.can_return():
             return -1
         other = self.entries[1 - self.index]
         if not is_valid(other) or state_of(other) != VALID:

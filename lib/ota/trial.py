@@ -218,7 +218,7 @@ def is_as_received(port: Port, found: Situation, slot: int, digest: bytes = b"")
 def _adopt_running(port: Port, found: Situation) -> None:
     # Long after the trial: look at the other image first, and name the one that is left.
     slot = found.confirmed_elsewhere()
-    if slot < 0 or not is_as_received(port, found, slot):
+    if not is_as_received(port, found, slot):
         raise error("no-rollback", "no other slot holds a confirmed image as received")
     journal = found.journal
     keep_untold(port, journal)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Updater(Engine):
-    """Finds, installs and activates releases for this device.
+    """Finds, installs and activates releases for this device. For one thread: `busy` is no lock.
 
     Attributes:
         reason: why the last check found nothing to install.

@@ -355,4 +355,22 @@ MUTANTS = [
         'Content-Length: %d\\r\\n" % 0',
         "portable/test_http.py::test_a_request_with_a_body_is_a_post_of_json",
     ),
+    (
+        "http: a later keep-alive overrules a close",
+        "self.keeps = self.keeps and whole and",
+        "self.keeps = whole and",
+        "portable/test_http.py::test_a_connection_is_kept_unless_the_server_closes_it",
+    ),
+    (
+        "http: chunks beside a length of zero",
+        'self.length >= 0 or value.lower() != b"chunked"',
+        'self.length > 0 or value.lower() != b"chunked"',
+        "portable/test_http.py::test_chunks_and_a_length_are_refused_together",
+    ),
+    (
+        "http: the first character of ETags is none",
+        "if not 0x21 <= byte <= 0x7E:",
+        "if not 0x21 < byte <= 0x7E:",
+        "portable/test_http.py::test_an_etag_is_taken_as_it_stands_or_not_at_all",
+    ),
 ]

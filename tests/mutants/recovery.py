@@ -433,4 +433,40 @@ MUTANTS = [
         "journal.resets < 1",
         "host/test_trial.py::test_an_image_whose_record_did_not_come_out_well_is_not_blessed",
     ),
+    (
+        "recovery: a lost slot costs resets for any attempt",
+        "untried = journal.slot == found.running and journal.state >= ACTIVATED",
+        "untried = journal.state >= ACTIVATED",
+        "portable/test_checks.py::test_a_slot_that_was_lost_costs_resets_where_the_running_image_waits_for_its_trial",
+    ),
+    (
+        "recovery: a lost slot costs resets without end",
+        "return found.action == DROP and untried and journal.resets <= 1",
+        "return found.action == DROP and untried",
+        "portable/test_checks.py::test_a_slot_that_was_lost_costs_resets_where_the_running_image_waits_for_its_trial",
+    ),
+    (
+        "recovery: an image that does not load costs resets",
+        "return found.action == DROP and untried and",
+        "return untried and",
+        "portable/test_checks.py::test_an_image_that_did_not_load_costs_no_reset_and_blames_nobody_else",
+    ),
+    (
+        "recovery: the attempt on the running slot is blamed for what does not load",
+        "if journal.state >= ACTIVATED and journal.slot == found.selected:",
+        "if journal.state >= ACTIVATED:",
+        "portable/test_checks.py::test_an_image_that_did_not_load_costs_no_reset_and_blames_nobody_else",
+    ),
+    (
+        "recovery: an image is left though no record leads back",
+        "if journal.state == ACTIVATED and found.can_return():",
+        "if journal.state == ACTIVATED:",
+        "portable/test_checks.py::test_what_was_confirmed_before_its_trial_stays_where_no_record_leads_back",
+    ),
+    (
+        "recovery: the time that boot was told does not count",
+        "window_s = window_s or _window(port)\n        port.watchdog",
+        "window_s = _window(port)\n        port.watchdog",
+        "portable/test_checks.py::test_a_trial_has_the_time_that_boot_was_told",
+    ),
 ]

@@ -111,8 +111,8 @@ MUTANTS = [
     ),
     (
         "rollback: by hand, the other image is not verified",
-        "if slot < 0 or not is_as_received(port, found, slot):",
-        "if slot < 0:",
+        "if not is_as_received(port, found, slot):",
+        "if False:",
         "host/test_trial.py::test_rollback_is_refused_where_one_byte_of_the_other_slot_was_altered[5000]",
     ),
     (
@@ -378,5 +378,47 @@ MUTANTS = [
         "    journal.state = CONFIRMING\n",
         "    journal.state = CONFIRMING\n    journal.highest = journal.sequence\n    journal.state = NONE\n",
         "host/test_cut.py::test_no_cut_breaks_what_no_cut_may_break[first]",
+    ),
+    (
+        "confirm: the mark of another slot is one",
+        "if found.state != VALID or found.selected != found.running:",
+        "if found.state != VALID:",
+        "portable/test_checks.py::test_a_mark_of_another_slot_is_no_confirm",
+    ),
+    (
+        "confirm: the first record is not marked but written anew",
+        "    if found.index < 0:\n        port.select",
+        "    if found.index <= 0:\n        port.select",
+        "portable/test_checks.py::test_a_confirm_is_a_mark_whichever_record_decides",
+    ),
+    (
+        "rollback: what is called off has no reason",
+        'found.journal.end(CANCELLED, reason or "on request")',
+        "found.journal.end(CANCELLED, reason)",
+        "portable/test_checks.py::test_what_is_called_off_has_a_reason",
+    ),
+    (
+        "trial: the first slot is no way back",
+        "_came_from(port, found) >= 0",
+        "_came_from(port, found) > 0",
+        "portable/test_checks.py::test_a_trial_of_the_second_slot_can_be_left_for_the_first",
+    ),
+    (
+        "trial: an image as received is any image",
+        'if receipt is None or digest not in (b"", receipt.sha256):',
+        "if receipt is None:",
+        "portable/test_checks.py::test_a_mark_that_was_cut_brings_back_no_other_image",
+    ),
+    (
+        "trial: any receipt makes an attempt its own",
+        "known = receipt is not None and receipt.sha256 == journal.digest",
+        "known = receipt is not None",
+        "portable/test_checks.py::test_an_attempt_that_was_cut_at_its_selection_is_known_by_its_receipt",
+    ),
+    (
+        "trial: the attempt on the other slot is its own",
+        "if known and journal.state == WRITING:",
+        "if journal.state == WRITING:",
+        "portable/test_checks.py::test_an_attempt_that_was_cut_at_its_selection_is_known_by_its_receipt",
     ),
 ]

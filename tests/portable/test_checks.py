@@ -758,6 +758,7 @@ def test_without_a_record_there_is_no_way_back():
 def test_a_slot_is_confirmed_elsewhere_by_a_valid_record_only():
     dropped = OLD[:28] + bytes(4)
     assert Situation(Bench(1, OLD, entry(2, VALID))).confirmed_elsewhere() == 0
+    assert Situation(Bench(1, entry(2, VALID), OLD)).confirmed_elsewhere() == 0
     for other in (BLANK, dropped, entry(1, NEW), entry(1, ABORTED), entry(2, VALID)):
         for has_factory in (False, True):
             bench = Bench(1, other, entry(4, VALID))
@@ -940,6 +941,48 @@ def test_a_confirm_never_lowers_the_highest_sequence_and_clears_the_count():
     assert (found.highest, found.tries, found.crashes) == (5, 0, 0)
 
 
+def test_a_mark_of_another_slot_is_no_confirm():
+    bench = on_trial(sequence=2)
+
+    def mark():
+        bench.entries[0] = entry(3, VALID)
+
+    bench.mark_valid = mark
+    assert code_of(confirm, bench) == "not-confirmed"
+    assert bench.journal().highest == 0
+
+
+def test_a_confirm_is_a_mark_whichever_record_decides():
+    bench = Bench(1, entry(2, PENDING_VERIFY), OLD, slot=1, state=TRIAL, sequence=2)
+    confirm(bench)
+    assert bench.log == ["mark in state %d" % CONFIRMING, "park"]
+
+
+def test_what_is_called_off_has_a_reason():
+    for reason, told in (("", "on request"), ("not now", "not now")):
+        bench = Bench(0, OLD, entry(2, NEW), slot=1, sequence=2, state=ACTIVATED)
+        rollback(reason, bench)
+        assert (bench.journal().outcome, bench.journal().reason) == (CANCELLED, told)
+
+
+def test_a_slot_that_was_lost_costs_resets_where_the_running_image_waits_for_its_trial():
+    lost = entry(3, VALID)  # slot 0 is selected, slot 1 runs
+    waiting = {"slot": 1, "state": ACTIVATED}
+    for resets in (0, 1):
+        assert booted(Bench(1, OLD, lost, resets=resets, **waiting)) == ["reset"]
+    dropped = ["select 1 VALID", "drop 1"]
+    assert booted(Bench(1, OLD, lost, resets=2, **waiting)) == dropped
+    assert booted(Bench(1, OLD, lost, slot=0, state=ACTIVATED)) == dropped
+
+
+def test_an_image_that_did_not_load_costs_no_reset_and_blames_nobody_else():
+    new = entry(2, PENDING_VERIFY)
+    for state in (ACTIVATED, TRIAL, CONFIRMING):
+        bench = Bench(0, OLD, new, slot=0, sequence=7, digest=b"\x07" * 32, state=state)
+        assert booted(bench) == ["drop 1"]
+        assert (bench.journal().refused, bench.journal().outcome) == ([], NONE)
+
+
 def test_status_tells_of_a_bad_configuration_and_of_a_lost_journal():
     bench = on_trial()
     assert status(bench)["journal"] is True
@@ -983,6 +1026,64 @@ class Shelf(Bench):
             self.log.append("select")
             raise error("not-activated", "does not read back")
         Bench.select(self, slot, state)
+
+
+def received(shelf, slot, image, digest=b""):
+    """The slot holds this image, and its receipt says so, or what `digest` says."""
+    shelf.parts[slot].data[: len(image)] = image
+    release = make_release(image)
+    save_receipts(shelf.path(FILE), {slot: Receipt(digest or release.sha256, len(image), "1", 1)})
+    return release.sha256
+
+
+def test_a_trial_of_the_second_slot_can_be_left_for_the_first():
+    shelf = Shelf(1, BLANK, entry(2, NEW), slot=1, sequence=2, state=TRIAL)
+    received(shelf, 0, IMAGE)
+    raises(Reset, rollback, "", shelf)
+    assert shelf.log == ["select 0 VALID", "reset"]
+
+
+def test_after_two_updates_the_image_before_can_be_rolled_back_to():
+    shelf = Shelf(0, entry(3, VALID), entry(2, VALID))  # the first record decides
+    received(shelf, 1, IMAGE)
+    raises(Reset, rollback, "", shelf)
+    assert shelf.log == ["drop 0", "reset"]
+
+
+def test_what_was_confirmed_before_its_trial_stays_where_no_record_leads_back():
+    shelf = Shelf(1, BLANK, entry(2, VALID), slot=1, sequence=2, state=ACTIVATED)
+    received(shelf, 0, IMAGE)
+    assert booted(shelf) == []
+    assert (shelf.journal().highest, shelf.journal().state) == (2, NONE)
+
+
+def test_a_trial_has_the_time_that_boot_was_told():
+    for seconds, wanted in ((7, 7), (0, 300)):
+        shelf = Shelf(1, OLD, entry(2, PENDING_VERIFY), slot=1, state=ACTIVATED)
+        shelf.watchdog = shelf.log.append
+        boot(seconds, port=shelf)
+        assert shelf.log == [wanted]
+
+
+def test_a_mark_that_was_cut_brings_back_no_other_image():
+    lost = {"slot": 1, "sequence": 2, "state": CONFIRMING}
+    shelf = Shelf(0, OLD, BLANK, digest=make_release(IMAGE).sha256, **lost)
+    received(shelf, 1, IMAGE)
+    assert booted(shelf) == ["select 1 NEW", "reset"]
+    shelf = Shelf(0, OLD, BLANK, digest=b"\x07" * 32, **lost)
+    received(shelf, 1, IMAGE)
+    assert booted(shelf) == []
+    assert (shelf.journal().tries, shelf.journal().state) == (1, NONE)
+
+
+def test_an_attempt_that_was_cut_at_its_selection_is_known_by_its_receipt():
+    new = entry(2, PENDING_VERIFY)
+    for slot, digest, known in ((1, b"\x07", 7), (1, b"\x08", 0), (0, b"\x07", 0)):
+        shelf = Shelf(1, OLD, new, slot=slot, sequence=7, digest=b"\x07" * 32, state=WRITING)
+        received(shelf, 1, IMAGE, digest * 32)
+        assert booted(shelf) == ["watchdog"]
+        found = shelf.journal()
+        assert (found.slot, found.sequence, found.state) == (1, known, TRIAL)
 
 
 class Desk(Updater):

@@ -461,6 +461,7 @@ def test_a_connection_is_kept_unless_the_server_closes_it():
     assert head_of(OK, b"Connection: Keep-Alive\r\n").keeps
     assert not head_of(OK, b"Connection: close\r\n").keeps
     assert not head_of(OK, b"Connection: keep-alive, close\r\n").keeps
+    assert not head_of(OK, b"Connection: close\r\n", b"Connection: keep-alive\r\n").keeps
     assert not head_of(b"HTTP/1.0 200 OK\r\n").keeps
     assert not head_of(OK, b"Connection: keep-alive" + b" " * LINE_LIMIT).keeps
 
@@ -492,7 +493,15 @@ def test_no_transfer_encoding_but_chunked_is_taken():
 def test_chunks_and_a_length_are_refused_together():
     # Somebody could be fooled about where the body ends.
     chunked, length = b"Transfer-Encoding: chunked\r\n", b"Content-Length: 5\r\n"
-    for lines in ((chunked, length), (length, chunked), (chunked, chunked)):
+    empty = b"Content-Length: 0\r\n"
+    twice = (chunked, chunked), (empty, empty), (length, length)
+    for lines in (
+        (chunked, length),
+        (length, chunked),
+        (chunked, empty),
+        (empty, chunked),
+        *twice,
+    ):
         assert head_code(OK, lines[0]) == ""
         assert head_code(OK, *lines) == "http-format", lines
         assert head_code(OK, lines[0], b"X: y\r\n", lines[1]) == "http-format", lines
@@ -688,7 +697,8 @@ def test_what_is_refused_is_refused_in_any_pieces():
 
 
 def test_an_etag_is_taken_as_it_stands_or_not_at_all():
-    for value in (b'"1"', b'"abc-123:x"', b'""', b'W/"1"', b'"' + b"x" * 126 + b'"', b'"a"b"'):
+    whole = b'"1"', b'"abc-123:x"', b'""', b'W/"1"', b'"' + b"x" * 126 + b'"', b'"a"b"', b'"!~"'
+    for value in whole:
         assert head_of(OK, b"ETag: " + value + b"\r\n").tag == value
         assert head_of(OK, b"etag:\t" + value + b"  \r\n").tag == value
     for value in (

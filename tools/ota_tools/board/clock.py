@@ -44,6 +44,11 @@ class Clock:
         fresh.write_text(f"{ahead:+.6f}\n")
         os.replace(fresh, self._file)
 
+    def forget(self, pid: int) -> None:
+        """Remove what libfaketime leaves of a process that was killed."""
+        for name in ("faketime_shm_", "sem.faketime_sem_"):
+            Path(f"/dev/shm/{name}{pid}").unlink(missing_ok=True)  # noqa: S108
+
 
 def check(interpreter: Interpreter) -> None:
     """Raises MissingTool where this VM cannot have a clock of its own."""

@@ -169,6 +169,8 @@ class _Child:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
+            if self._clock:
+                self._clock.forget(self._process.pid)
             self._listen()
             if self._partial:
                 self._note(self._partial.decode(errors="replace"))
