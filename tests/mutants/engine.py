@@ -346,4 +346,16 @@ MUTANTS = [
         "if url.authority():",
         "e2e/test_bare.py::test_manifests_that_are_files_leave_an_image_to_its_server",
     ),
+    (
+        "engine: a newer trust store uses the connection of the old one",
+        "        if newest is not trust:\n            self._close()",
+        "        if False:\n            self._close()",
+        "portable/test_checks.py::test_a_newer_trust_store_counts_for_the_next_connection",
+    ),
+    (
+        "engine: each look for a trust store closes the connection",
+        "        if newest is not trust:\n            self._close()",
+        "        if True:\n            self._close()",
+        "portable/test_checks.py::test_a_newer_trust_store_counts_for_the_next_connection",
+    ),
 ]

@@ -1140,6 +1140,24 @@ def test_the_floor_of_the_trust_store_is_obeyed():
     assert code_of(asked.check) == "downgrade"
 
 
+def test_a_newer_trust_store_counts_for_the_next_connection():
+    asked = desk()
+    newer = Trust(2, Role({}, 1), Role({}, 1))
+    for newest, left in ((asked.trust, 1), (newer, 0)):
+
+        def walk(trust, newest=newest):
+            yield
+            return newest
+
+        asked._walk = walk
+        asked._begin()
+        try:
+            run(asked._newest(asked.trust, URL))
+            assert len(asked._sources) == left
+        finally:
+            asked._end()
+
+
 def test_the_journal_alone_remembers_the_highest_sequence():
     assert code_of(Desk(Shelf(0, OLD, BLANK, highest=3), IMAGE).check) == "downgrade"
 

@@ -494,13 +494,14 @@ def test_chunks_and_a_length_are_refused_together():
     # Somebody could be fooled about where the body ends.
     chunked, length = b"Transfer-Encoding: chunked\r\n", b"Content-Length: 5\r\n"
     empty = b"Content-Length: 0\r\n"
-    twice = (chunked, chunked), (empty, empty), (length, length)
     for lines in (
         (chunked, length),
         (length, chunked),
         (chunked, empty),
         (empty, chunked),
-        *twice,
+        (chunked, chunked),
+        (empty, empty),
+        (length, length),
     ):
         assert head_code(OK, lines[0]) == ""
         assert head_code(OK, *lines) == "http-format", lines
