@@ -169,8 +169,8 @@ class Desk:
         self.device.run(WIPE, silence_s=120)
 
     def sent(self) -> int:
-        """Bytes of payloads that the server sent, since its requests were cleared."""
-        return sum(r.bytes_sent for r in self.server.requests if "manifest" not in r.path)
+        """Bytes of payloads that the server sent so far."""
+        return sum(r.bytes_sent for r in self.server.log.answered() if "manifest" not in r.path)
 
     def install(self, version: str) -> None:
         """Publish a release and let the board install it; it is on trial after the next reset."""

@@ -5,7 +5,6 @@ import json
 import socket
 import ssl
 import threading
-import time
 from pathlib import Path
 
 from fakes import make_image
@@ -68,12 +67,9 @@ class Site:
         v.power_on()
         return v
 
-    def asked(self, least: int = 0) -> list[str]:
-        """Paths that were requested, once there are so many: the server notes them afterwards."""
-        until = time.monotonic() + 2
-        while len(self.server.requests) < least and time.monotonic() < until:
-            time.sleep(0.01)
-        return [request.path for request in self.server.requests]
+    def asked(self) -> list[str]:
+        """Paths that were requested, oldest first."""
+        return [request.path for request in self.server.log.answered()]
 
 
 def updater(v: Virtual) -> Updater:

@@ -204,7 +204,7 @@ def test_a_check_during_a_download_is_refused_and_does_no_harm(site, v):
 
     asyncio.run(both())
     assert holds(v)
-    assert sum(path.endswith(".bin") for path in site.asked(2)) == 1
+    assert sum(path.endswith(".bin") for path in site.asked()) == 1
 
 
 def test_a_server_that_is_not_there_has_its_code(site, v):

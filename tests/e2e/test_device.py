@@ -336,7 +336,7 @@ def test_an_image_that_waits_for_its_first_start_gets_it(ota, make, site):
     with open_port(f"board:{folder}") as path:
         with connect(path) as found:
             assert found.ask("return ota.Updater.from_config().update().version") == "1.1"
-        asked = len(site.asked(2))
+        asked = len(site.asked())
         about = ota("device", "update", "--port", path, "--json").json()
     assert (about["version"], about["confirmed"]) == ("1.1", True)
     assert len(site.asked()) == asked
@@ -367,16 +367,16 @@ def test_an_image_is_left_over_the_line(ota, make, site):
 def test_ctrl_c_in_an_update_says_what_boots_and_the_next_one_goes_on(ota, make, site):
     port, _ = make({"/main.py": CONFIRMS, **site.files(part_kib=64)})
     site.publish(maker.application_image("1.1", True, 1_400_000), "1.1", 2)
-    site.server._on_request = lambda request: time.sleep(0.2)  # a slow server
+    site.server.log.on_request = lambda request: time.sleep(0.2)  # a slow server
     command = [*INTERRUPTIBLE, "device", "update", "--port", port]
     with subprocess.Popen(
         command, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as process:
-        while len(site.server.requests) < 3:  # the manifest, and two parts of the image
+        while len(site.server.log.answered()) < 3:  # the manifest, and two parts of the image
             time.sleep(0.001)
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=60)
-    site.server._on_request = None
+    site.server.log.on_request = None
     assert process.returncode == 130, err
     assert err == "ota: interrupted; ota_0 boots, the next update goes on where this one stopped\n"
     assert ota("device", "update", "--port", port, "--json").json()["confirmed"]

@@ -156,9 +156,9 @@ def test_a_whole_update_comes_over_a_serial_line(site, line, host, tmp_path):
     assert release.version == "1.1"
     assert v.selected() == "ota_1"
     assert holds(v, IMAGE)
-    assert site.server.requests == [], "nothing went over the network"
-    assert host.requests[0].path == "/virtual-esp32.manifest"
-    assert {r.status for r in host.requests} <= {200, 206}
+    assert site.server.log.answered() == [], "nothing went over the network"
+    assert host.log.answered()[0].path == "/virtual-esp32.manifest"
+    assert {r.status for r in host.log.answered()} <= {200, 206}
 
 
 def test_a_later_update_asks_over_the_same_line(site, line, host, tmp_path):
@@ -240,7 +240,7 @@ def test_what_a_board_prints_on_the_line_is_not_answered(site, line, host, tmp_p
     wired(v, line).update()
     assert holds(v, IMAGE)
     assert line.said.startswith(b"HTTP/1.1 200")
-    assert host.requests[0].status == 400
+    assert host.log.answered()[0].status == 400
 
 
 def test_a_host_that_is_not_there_has_its_code(site, line, tmp_path):
@@ -335,7 +335,7 @@ def test_a_whole_update_comes_from_files_of_the_device(site, card):
     u.update()
     assert v.selected() == "ota_1"
     assert holds(v, IMAGE)
-    assert site.server.requests == [], "nothing went over the network"
+    assert site.server.log.answered() == [], "nothing went over the network"
 
 
 def test_a_file_is_read_in_parts_of_any_size(site, card):
@@ -496,7 +496,7 @@ def test_a_board_in_2000_updates_from_its_own_file_system(site, vm, tmp_path):
     result = run(board(site, tmp_path / "b"), vm)
     assert "RUNNING 2.0" in result.console, result.console
     assert result.boots == ["ota_0", "ota_1"]
-    assert site.server.requests == []
+    assert site.server.log.answered() == []
 
 
 def remove(files, name) -> None:

@@ -62,9 +62,9 @@ def test_a_trust_store_brings_other_urls_and_tls_roots(p, tmp_path):
 def test_a_check_that_finds_nothing_new_costs_no_request_more(p):
     p.release(20, [OLD], trust=1)
     assert p.install() == 20
-    p.site.server.requests.clear()
+    before = len(p.site.asked())
     assert updater(p.v).check() is None
-    assert p.site.asked(1) == [f"/{NAME}"]
+    assert p.site.asked()[before:] == [f"/{NAME}"]
 
 
 def test_a_newer_trust_store_is_asked_for_though_the_manifest_is_the_same(p):
@@ -231,7 +231,7 @@ def test_no_more_than_32_steps_in_one_check(p, monkeypatch):
     p.release(20, [NEW])
     assert updater(p.v).check().sequence == 20
     assert p.accepted()["number"] == 3
-    asked = p.site.asked(4)  # the manifest, numbers 2 and 3, the manifest again
+    asked = p.site.asked()  # the manifest, numbers 2 and 3, the manifest again
     assert "/trust-3.json" in asked and "/trust-4.json" not in asked
 
 

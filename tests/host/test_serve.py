@@ -23,6 +23,7 @@ from cryptography import x509
 
 from ota_tools import certificates, serial_line, serve
 from ota_tools.failures import Refused, Unreachable, Usage
+from ota_tools.request_log import Request
 
 BODY = bytes(range(256)) * 1000
 TAG = f'"{hashlib.sha256(BODY).hexdigest()[:32]}"'
@@ -89,12 +90,12 @@ def raw(server, paths, data):
 
 
 def requests(server, count):
-    """The record; it may come a moment after the client saw its answer."""
+    """The record, for a client that did not wait for the end of an answer."""
     end = time.monotonic() + 5
-    while len(server.requests) < count and time.monotonic() < end:
+    while len(server.log.answered()) < count and time.monotonic() < end:
         time.sleep(0.01)
-    assert len(server.requests) == count
-    return server.requests
+    assert len(server.log.answered()) == count
+    return server.log.answered()
 
 
 # What it serves
@@ -234,21 +235,27 @@ def test_if_range_gives_a_part_of_the_same_version_only(server, paths, tag, stat
 # The record
 
 
-def test_every_request_is_recorded(folder, paths):
+def test_every_request_is_recorded_for_whoever_saw_its_answer(folder, paths, monkeypatch):
+    note = serve.Handler._note
+    late = lambda *how: (time.sleep(0.02), note(*how))  # noqa: E731
+    monkeypatch.setattr(serve.Handler, "_note", late)
     lines = []
     with serve.Server(
         folder, paths.server_pem, paths.server_key, on_request=lines.append
     ) as server:
-        ask(server, paths, "/app.bin", Range="bytes=0-99")
-        requests(server, 1)
-        ask(server, paths, "/missing")
-        requests(server, 2)
-        ask(server, paths, "/app.bin", "HEAD")
-        requests(server, 3)
-        ask(server, paths, "/app.bin", "DELETE")
-        found = list(requests(server, 4))
+        for number, (method, path, fields) in enumerate(
+            [
+                ("GET", "/app.bin", {"Range": "bytes=0-99"}),
+                ("GET", "/missing", {}),
+                ("HEAD", "/app.bin", {}),
+                ("DELETE", "/app.bin", {}),
+            ]
+        ):
+            ask(server, paths, path, method, **fields)
+            assert len(server.log.answered()) == number + 1
+        found = server.log.answered()
     assert found == lines
-    assert found[0] == serve.Request("127.0.0.1", "GET", "/app.bin", 206, 100, "bytes=0-99")
+    assert found[0] == Request("127.0.0.1", "GET", "/app.bin", 206, 100, "bytes=0-99")
     assert [(r.method, r.status, r.bytes_sent) for r in found[1:]] == [
         ("GET", 404, 14),
         ("HEAD", 200, 0),
@@ -294,7 +301,7 @@ def test_other_authority_is_not_accepted(server, tmp_path):
     other = certificates.ensure(tmp_path / "other", ["localhost", "127.0.0.1"])
     with pytest.raises(ssl.SSLCertVerificationError):
         ask(server, other, "/app.bin")
-    assert server.requests == []
+    assert server.log.answered() == []
 
 
 def test_wrong_name_is_not_accepted(server, paths):
@@ -345,7 +352,7 @@ def test_client_without_handshake_is_dropped_in_time(server, monkeypatch):
 def test_client_that_asks_nothing_is_dropped_in_time(server, paths, monkeypatch):
     monkeypatch.setattr(serve.Handler, "timeout", 0.2)
     assert raw(server, paths, b"GET /app.bin HTTP") == b""
-    assert server.requests == []
+    assert server.log.answered() == []
 
 
 def test_plain_http_gets_no_answer(server):
@@ -495,7 +502,9 @@ def test_files_and_parts_of_them_come_over_a_serial_line(line, folder):
         assert line.ask("/app.bin", f"If-None-Match: {TAG}").startswith(b"HTTP/1.1 304 ")
         assert line.ask("/missing").startswith(b"HTTP/1.1 404 ")
         assert [r.status for r in requests(server, 4)] == [200, 206, 304, 404]
-        assert str(server.requests[1]) == (f"{line.name} GET /app.bin bytes=100-199: 206, 100 B")
+        assert str(server.log.answered()[1]) == (
+            f"{line.name} GET /app.bin bytes=100-199: 206, 100 B"
+        )
 
 
 @pytest.mark.parametrize(

@@ -278,7 +278,8 @@ def serve(
     Example:  ota serve published --host 192.168.1.10
               ota serve published --serial /dev/ttyUSB1
     """
-    from ota_tools.serve import Request, Server
+    from ota_tools.request_log import Request
+    from ota_tools.serve import Server
 
     unfit = ("hosts", "port", "tls", "reports") if serial else ("baud",)
     for option in context.command.params:

@@ -29,7 +29,8 @@ from ota_tools.failures import Failure
 from ota_tools.flaky import Detour
 from ota_tools.partitions import parse_csv
 from ota_tools.release import Target, make_release
-from ota_tools.serve import Request, Server
+from ota_tools.request_log import Request
+from ota_tools.serve import Server
 
 PRODUCT = "demo"
 BOARD = "virtual"
@@ -264,19 +265,17 @@ class Demo:
     def _wire(self, payload_asked: bool) -> None:
         # The board read the manifest, and asked for the image only where that was not to blame.
         wanted = {".manifest", ".bin"} if payload_asked else {".manifest"}
-        until = time.monotonic() + 2  # the server notes an answer when it is through with it
-        while (got := self._answered()) != wanted and time.monotonic() < until:
-            time.sleep(0.01)
+        requests = self._requests()
+        got = {_suffix(request) for request in requests if request.status in (200, 206, 416)}
         self._expect(got == wanted, f"the board was sent {got}")
 
-    def _answered(self) -> set[str]:
-        requests = self.server.requests[self._seen :]
-        return {_suffix(request) for request in requests if request.status in (200, 206, 416)}
+    def _requests(self) -> list[Request]:
+        # What the server was asked for since the board was switched on.
+        return self.server.log.answered()[self._seen :]
 
     def _moved(self) -> int:
-        # Bytes of images that the server sent since the board was switched on.
-        requests = self.server.requests[self._seen :]
-        return sum(request.bytes_sent for request in requests if _suffix(request) == ".bin")
+        # Bytes of images that the server sent since then.
+        return sum(r.bytes_sent for r in self._requests() if _suffix(r) == ".bin")
 
     def _said(self) -> str:
         # The reason that the application printed.
@@ -297,7 +296,7 @@ class Demo:
     def _power(self, end: str, cut: Callable[[Operation], bool] | None = None) -> None:
         board = load_board(self._folder / "board")
         board.flash.cut_before = cut
-        self._seen = len(self.server.requests)
+        self._seen = len(self.server.log.answered())
         try:
             result = runner.run(board, self._interpreter, self._say)
         finally:

@@ -17,7 +17,8 @@ from typing import Any
 import serial  # type: ignore[import-untyped]
 
 from ota_tools.failures import Unreachable, Usage
-from ota_tools.serve import Handler, Request
+from ota_tools.request_log import Request, RequestLog
+from ota_tools.serve import Handler
 
 TORN_S = 0.5
 """A request that pauses for longer is not one; a board waits for an answer for a second at least."""
@@ -36,7 +37,7 @@ class SerialServer:
     """Serves `folder` over a line, one request after the other; a context manager.
 
     Attributes:
-        requests: every answered request, and what was none: status 400 and the like.
+        log: what it was asked for, and what was no request: status 400 and the like.
     """
 
     def __init__(
@@ -57,9 +58,8 @@ class SerialServer:
         if not folder.is_dir():
             raise Usage(f"{folder} is not a folder")
         self.folder = folder.resolve()
-        self.requests: list[Request] = []
+        self.log = RequestLog(on_request)
         self._port = port
-        self._on_request = on_request
         self._closing = False
         try:
             self._line = serial.Serial(port, baud, write_timeout=STUCK_S, exclusive=True)
@@ -89,12 +89,6 @@ class SerialServer:
             self._line.reset_output_buffer()  # else closing waits for a board that does not read
         self._line.close()
 
-    def record(self, request: Request) -> None:
-        """Note an answered request."""
-        self.requests.append(request)
-        if self._on_request:
-            self._on_request(request)
-
     def __enter__(self) -> "SerialServer":
         return self
 
@@ -110,9 +104,10 @@ class SerialServer:
         try:
             handler = _LineHandler(streams, (self._port, 0), server)
         except serial.SerialTimeoutException:
-            return  # recorded: the board does not read
+            return  # noted: the board does not read
         if reader.torn:
-            self.record(Request(self._port, "", "", HTTPStatus.REQUEST_TIMEOUT, 0, None))
+            self.log.begin()
+            self.log.note(Request(self._port, "", "", HTTPStatus.REQUEST_TIMEOUT, 0, None))
         elif handler.is_noise:
             self._line.timeout = QUIET_S
             while self._line.read(_PIECE):
@@ -137,7 +132,8 @@ class _LineHandler(Handler):
         self, code: int, message: str | None = None, explain: str | None = None
     ) -> None:
         self.is_noise = True
-        self._record(code, 0)
+        self.server.log.begin()
+        self._note(code, 0)
 
 
 class _Reader:

@@ -16,12 +16,12 @@ import sys
 import threading
 import urllib.parse
 from collections.abc import Callable
-from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 from ota_tools.failures import Refused, Usage
+from ota_tools.request_log import Request, RequestLog
 
 HANDSHAKE_TIMEOUT_S = 10.0
 IDLE_TIMEOUT_S = 30.0
@@ -32,31 +32,12 @@ _PIECE = 64 * 1024
 _RANGE = re.compile(r"bytes=([0-9]{0,15})-([0-9]{0,15})")
 
 
-@dataclass(frozen=True)
-class Request:
-    """One answered request; `bytes_sent` are of the body, fewer than promised if the client left."""
-
-    client: str
-    method: str
-    path: str
-    status: int
-    bytes_sent: int
-    range: str | None
-
-    def __str__(self) -> str:
-        asked = f" {self.range}" if self.range else ""
-        return (
-            f"{self.client} {self.method} {self.path}{asked}: {self.status}, {self.bytes_sent} B"
-        )
-
-
 class Server:
     """Serves `folder` from the moment it exists until `close()`; a context manager.
 
     Attributes:
         port: that it listens on.
-        requests: every answered request, oldest first. A client may see the end of its answer a
-            moment before the request stands here.
+        log: what it was asked for.
     """
 
     def __init__(
@@ -93,12 +74,10 @@ class Server:
             context.load_cert_chain(certificate, key)
         except OSError as e:  # SSLError is one
             raise Usage(f"{certificate} with {key}: {e.strerror or e}") from None
-        self.requests: list[Request] = []
+        self.log = RequestLog(on_request)
         self._host = host
-        self._on_request = on_request
-        self._lock = threading.Lock()
         try:
-            self._listener = _Listener((host, port), folder.resolve(), context, self._record)
+            self._listener = _Listener((host, port), folder.resolve(), context, self.log)
         except OSError as e:
             raise Usage(f"cannot listen on {host}:{port}: {e.strerror or e}") from None
         self._listener.reports = reports
@@ -127,12 +106,6 @@ class Server:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _record(self, request: Request) -> None:
-        with self._lock:
-            self.requests.append(request)
-            if self._on_request:
-                self._on_request(request)
-
 
 class _Listener(ThreadingHTTPServer):
     """Accepts; the handshake and everything after it happen in a thread per connection."""
@@ -145,10 +118,10 @@ class _Listener(ThreadingHTTPServer):
         address: tuple[str, int],
         folder: Path,
         context: ssl.SSLContext,
-        record: Callable[[Request], None],
+        log: RequestLog,
     ) -> None:
         self.folder = folder
-        self.record = record
+        self.log = log
         self._context = context
         self._open: set[socket.socket] = set()
         self._closing = False
@@ -192,7 +165,7 @@ class _Listener(ThreadingHTTPServer):
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Answers with files of `server.folder` and hands each `Request` to `server.record`."""
+    """Answers with files of `server.folder` and notes each `Request` in `server.log`."""
 
     protocol_version = "HTTP/1.1"
     default_request_version = "HTTP/1.0"  # else what is no HTTP at all gets an answer without head
@@ -252,14 +225,17 @@ class Handler(BaseHTTPRequestHandler):
         return "ota"
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Nothing: `Server` records."""
+        """Nothing: `server.log` is the log."""
 
     def send_error(
         self, code: int, message: str | None = None, explain: str | None = None
     ) -> None:
         """What http.server itself refuses: broken requests, other methods."""
-        super().send_error(code, message, explain)
-        self._record(code, 0)
+        self.server.log.begin()
+        try:
+            super().send_error(code, message, explain)
+        finally:
+            self._note(code, 0)
 
     def _target(self) -> str:
         try:
@@ -280,6 +256,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def _answer(self, status: http.HTTPStatus, body: bytes, fields: dict[str, str]) -> None:
         sent = 0
+        self.server.log.begin()
         try:
             self.send_response(status)
             for name, value in fields.items():
@@ -295,14 +272,14 @@ class Handler(BaseHTTPRequestHandler):
                 self.wfile.write(piece)
                 sent += len(piece)
         finally:
-            self._record(status, sent)
+            self._note(status, sent)
 
-    def _record(self, status: int, sent: int) -> None:
+    def _note(self, status: int, sent: int) -> None:
         headers = getattr(self, "headers", None)  # not there when the request line was broken
         asked = headers.get("Range") if headers else None
         path = getattr(self, "path", "")
         client = str(self.client_address[0])
-        self.server.record(Request(client, self.command or "", path, int(status), sent, asked))
+        self.server.log.note(Request(client, self.command or "", path, int(status), sent, asked))
 
 
 def _line_of(report: bytes) -> str | None:
