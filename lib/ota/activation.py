@@ -59,6 +59,12 @@ def _highest(port: Port, found: Situation) -> tuple:
     return known
 
 
+def latest(port: Port) -> int:
+    """Unix seconds: it is this late at least, whatever a clock says that nobody set."""
+    receipt = load_receipts(port.path(FILE)).get(port.running())
+    return max(port.now(), port.built(), receipt.created if receipt else 0)
+
+
 def next_slot(found: Situation) -> tuple:
     """Index and partition of the slot that an update writes."""
     index = (found.running + 1) % len(found.slots)

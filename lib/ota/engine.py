@@ -10,7 +10,7 @@ import gc
 from micropython import const
 
 from .access import first_url, manifest_urls, open_source, url_of
-from .activation import activate, announce, is_new, next_slot, permitted
+from .activation import activate, announce, is_new, latest, next_slot, permitted
 from .config import FILE, Config, load_config
 from .errors import ImageError, OtaError, SignatureError, SourceError, error
 from .http import Url
@@ -161,7 +161,7 @@ class Engine:
         index, device = next_slot(found)
         if device.info()[5]:
             raise error("encrypted", "slot %d is encrypted" % index)
-        check_limits(release, self._port.now(), device.info()[3])
+        check_limits(release, latest(self._port), device.info()[3])
         release.plain()
         self._port.check_file_system()
         return self._fill(release, found, index, device, split)
@@ -374,7 +374,7 @@ class Engine:
             self.reason = "%s failed here before" % release.version
         elif not newer:
             self.reason = "up to date: sequence %d is confirmed" % release.sequence
-        check_limits(release, self._port.now(), next_slot(found)[1].info()[3])
+        check_limits(release, latest(self._port), next_slot(found)[1].info()[3])
         if self._port.clock_is_set() and release.created > self._port.now() + _DAY_S:
             raise error("manifest-format", "created in the future: %d" % release.created)
         release.plain()

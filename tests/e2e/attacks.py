@@ -687,6 +687,8 @@ ATTACKS = [
            _manifest_from("HTTP/1.1 304 Not Modified")),
     Attack(FREEZE, "304 for ever, until the manifest expired", "expired", EXPIRES, "check: an expired manifest that did not change",
            then=_unchanged_for_ever),
+    Attack(FREEZE, "last year's release on a card, where nobody set the clock", "expired", "build date and receipt say how late it is at least",
+           "date: not by the receipt", test="e2e/test_local.py::test_an_expired_release_is_refused_in_a_file_where_the_clock_was_never_set"),
     Attack(FREEZE, "a release from the future", "manifest-format", "`created` is a day from now at most", "check: a release from the future",
            _changed(created=4000000000)),
 

@@ -16,6 +16,7 @@ from timeserver import TimeServer
 
 from ota.errors import OtaError
 from ota.local import Wire
+from ota.receipt import FILE, Receipt, save_receipts
 from ota.updater import Updater
 from ota_tools import keys, resources
 from ota_tools.board import image_maker, maker
@@ -180,6 +181,21 @@ def test_the_clock_is_of_no_interest_on_a_serial_line(site, line, host, tmp_path
         wired(v, line).update()
         assert server.asked == []
     assert v.selected() == "ota_1"
+
+
+def test_an_expired_release_is_refused_on_a_serial_line_where_the_clock_was_never_set(
+    site, line, host, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("ota.port.Port.now", lambda _: 946684800)
+    v = site.device(tmp_path / "b", {"clock_unset": True})
+    site.publish(IMAGE, "1.1", expires=v.port().built() - 1)
+    v.board.flash.operations.clear()
+    with pytest.raises(OtaError) as e:
+        wired(v, line).update()
+    assert e.value.code == "expired"
+    assert touched(v.board) == []
+    site.publish(IMAGE, "1.1", expires=v.port().built())
+    assert wired(v, line).update().version == "1.1"
 
 
 def update_until_done(v, line, calls: int = 4) -> list[str]:
@@ -354,6 +370,25 @@ def test_neither_clock_nor_time_server_matters_to_files(site, card, monkeypatch)
         from_card(v).update()
         assert server.asked == []
     assert v.selected() == "ota_1"
+
+
+def test_an_expired_release_is_refused_in_a_file_where_the_clock_was_never_set(
+    site, card, monkeypatch
+):
+    monkeypatch.setattr("ota.port.Port.now", lambda _: 946684800)
+    site.publish(IMAGE, "1.1")
+    v = card()
+    running = Receipt(bytes(32), 1, "1.0", 1, v.port().built() + 1000)
+    save_receipts(v.port().path(FILE), {0: running})
+    for expires in (v.port().built() - 1, running.created - 1):
+        sign(site, v, expires=expires)
+        assert refused(v) == "expired"
+        assert touched(v.board) == []
+    name = site.publish(IMAGE, "1.1").payload_path.name
+    payloads = [{"urls": [name], "encoding": "plain", "size": len(IMAGE)}]
+    sign(site, v, expires=running.created, payloads=payloads)
+    from_card(v).update()
+    assert holds(v, IMAGE)
 
 
 def test_a_card_without_a_manifest_is_unreachable(site, card):

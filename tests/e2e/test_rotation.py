@@ -18,7 +18,7 @@ from publisher import (
 from site_of import Site, updater
 from stores import MANIFEST, envelope, role
 
-from ota import rotation
+from ota import jws, rotation, trust
 from ota.errors import OtaError
 from ota.health import status
 from ota.rotation import trust_status
@@ -266,6 +266,17 @@ def test_the_epoch_never_becomes_lower(p):
     p.release(20, [OLD], trust=3)
     assert p.code() == "trust-number"
     assert p.accepted()["number"] == 2
+
+
+def test_a_trust_store_on_the_device_is_as_long_as_one_that_is_fetched():
+    assert rotation._LIMIT == jws.HEADER_LIMIT + 1 + trust.LIMIT
+
+
+def test_a_trust_store_without_a_date_does_not_expire(p):
+    p.put(2, [ROOT], [OLD], [ROOT], expires=0)
+    p.release(20, [OLD], trust=2)
+    assert p.install() == 20
+    assert trust_status(p.v.port()) == {"number": 2, "expired": False}
 
 
 def test_an_expired_trust_store_is_a_warning_only(p):

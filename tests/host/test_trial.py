@@ -955,6 +955,18 @@ def test_rollback_of_a_confirmed_image_is_leaving_in_the_journal_until_the_other
     assert start.is_settled(v.port())
 
 
+def test_rollback_remembers_the_epoch_of_what_is_left(v):
+    confirmed(v)
+    path = v.port().path(FILE)
+    receipts = load_receipts(path)
+    receipts[1].epoch = 7
+    save_receipts(path, receipts)
+    with pytest.raises(BoardReset):
+        trial.rollback("by hand", port=v.port())
+    v.reset()
+    assert (remembered(v).epoch, remembered(v).sequence) == (7, SEQUENCE)
+
+
 def test_rollback_is_refused_where_no_record_says_that_the_other_slot_was_confirmed(v):
     confirmed(v)
     for record in (BLANK, otadata.encode(1, otadata.ABORTED), otadata.encode(1, otadata.NEW)):

@@ -223,4 +223,22 @@ MUTANTS = [
         "    if False:",
         "e2e/test_attacks.py::test_an_attack_has_its_code_and_the_next_honest_release_is_confirmed[replayed trust stores: a revoked key, where the accepted store is damaged]",
     ),
+    (
+        "date: not by the running image",
+        "max(port.now(), port.built(), ",
+        "max(port.now(), ",
+        "e2e/test_local.py::test_an_expired_release_is_refused_on_a_serial_line_where_the_clock_was_never_set",
+    ),
+    (
+        "date: not by the receipt",
+        ", receipt.created if receipt else 0)",
+        ", 0)",
+        "e2e/test_local.py::test_an_expired_release_is_refused_in_a_file_where_the_clock_was_never_set",
+    ),
+    (
+        "date: not by the clock",
+        "max(port.now(), port.built(), ",
+        "max(port.built(), ",
+        "portable/test_checks.py::test_a_release_that_expired_since_the_check_is_not_downloaded",
+    ),
 ]

@@ -21,7 +21,7 @@ MUTANTS = [
     ),
     (
         "check: date and size are not looked at",
-        "check_limits(release, self._port.now(), next_slot(found)[1].info()[3])",
+        "check_limits(release, latest(self._port), next_slot(found)[1].info()[3])",
         "pass",
         "e2e/test_update.py::test_an_expired_manifest_is_refused",
     ),
@@ -69,7 +69,7 @@ MUTANTS = [
     ),
     (
         "download: date and size are not looked at again",
-        "check_limits(release, self._port.now(), device.info()[3])",
+        "check_limits(release, latest(self._port), device.info()[3])",
         "pass",
         "portable/test_checks.py::test_a_release_that_expired_since_the_check_is_not_downloaded",
     ),
@@ -357,5 +357,35 @@ MUTANTS = [
         "        if newest is not trust:\n            self._close()",
         "        if True:\n            self._close()",
         "portable/test_checks.py::test_a_newer_trust_store_counts_for_the_next_connection",
+    ),
+    (
+        "check: a date that only the clock knows",
+        "check_limits(release, latest(self._port), next_slot(found)[1].info()[3])",
+        "check_limits(release, self._port.now(), next_slot(found)[1].info()[3])",
+        "portable/test_checks.py::test_no_expired_release_passes_where_nobody_set_the_clock",
+    ),
+    (
+        "download: a date that only the clock knows",
+        "check_limits(release, latest(self._port), device.info()[3])",
+        "check_limits(release, self._port.now(), device.info()[3])",
+        "portable/test_checks.py::test_no_expired_release_passes_where_nobody_set_the_clock",
+    ),
+    (
+        "check: another host of the manifest gets no secret",
+        "            source.home = url.authority()\n",
+        "",
+        "portable/test_checks.py::test_each_host_of_the_manifest_is_told_the_secret",
+    ),
+    (
+        "download: payloads are looked at last",
+        "        release.plain()\n        self._port.check_file_system()",
+        "        self._port.check_file_system()",
+        "portable/test_checks.py::test_a_release_without_a_plain_payload_is_refused_at_once",
+    ),
+    (
+        "download: the network is needed for nothing",
+        "            if writer.wanted():\n",
+        "            if True:\n",
+        "portable/test_checks.py::test_a_release_that_is_in_the_slot_needs_no_network",
     ),
 ]

@@ -163,4 +163,10 @@ MUTANTS = [
         "if pins:",
         "portable/test_checks.py::test_where_anybody_may_answer_no_pin_is_asked_for",
     ),
+    (
+        "net: pins are not told that a handshake begins",
+        "                self._pins.begin()\n",
+        "                pass\n",
+        "portable/test_checks.py::test_what_an_earlier_handshake_saw_is_no_pinned_key",
+    ),
 ]

@@ -49,4 +49,10 @@ MUTANTS = [
         "device.readblocks(0, buf)",
         "portable/test_files.py::test_a_slot_holds_the_image_of_its_receipt_whatever_is_behind_it",
     ),
+    (
+        "receipts: a slot's number as one likes",
+        " if slot == str(int(slot))",
+        "",
+        "portable/test_files.py::test_a_receipt_of_a_slot_that_is_written_another_way_is_none",
+    ),
 ]

@@ -67,4 +67,40 @@ MUTANTS = [
         "if False:",
         "e2e/test_rotation.py::test_a_device_walks_through_several_trust_stores",
     ),
+    (
+        "rotation: whatever goes wrong ends the walk",
+        'if e.code in ("http-status", "denied") or not base.authority():',
+        "if True:",
+        "portable/test_checks.py::test_a_walk_ends_where_the_next_trust_store_is_not_there_and_nowhere_else",
+    ),
+    (
+        "rotation: a server of files that says 403 ends the check",
+        '("http-status", "denied")',
+        '("http-status",)',
+        "portable/test_checks.py::test_a_walk_ends_where_the_next_trust_store_is_not_there_and_nowhere_else",
+    ),
+    (
+        "rotation: who brings files needs a network",
+        " or not base.authority()",
+        "",
+        "portable/test_checks.py::test_a_walk_ends_where_the_next_trust_store_is_not_there_and_nowhere_else",
+    ),
+    (
+        "rotation: a stored trust store of any length",
+        "const(11265)",
+        "const(65536)",
+        "e2e/test_rotation.py::test_a_trust_store_on_the_device_is_as_long_as_one_that_is_fetched",
+    ),
+    (
+        "rotation: the longest trust store is too long",
+        "const(11265)",
+        "const(11264)",
+        "e2e/test_rotation.py::test_a_trust_store_on_the_device_is_as_long_as_one_that_is_fetched",
+    ),
+    (
+        "rotation: without a date it has expired",
+        "0 < trust.expires < port.now()",
+        "trust.expires < port.now()",
+        "e2e/test_rotation.py::test_a_trust_store_without_a_date_does_not_expire",
+    ),
 ]

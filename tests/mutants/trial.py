@@ -421,4 +421,10 @@ MUTANTS = [
         "if journal.state == WRITING:",
         "portable/test_checks.py::test_an_attempt_that_was_cut_at_its_selection_is_known_by_its_receipt",
     ),
+    (
+        "rollback: the epoch of what is left is forgotten",
+        "        journal.epoch = receipt.epoch\n",
+        "",
+        "host/test_trial.py::test_rollback_remembers_the_epoch_of_what_is_left",
+    ),
 ]

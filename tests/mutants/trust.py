@@ -151,4 +151,10 @@ MUTANTS = [
         "if False:",
         "portable/test_trust.py::test_a_p256_key_is_a_point_of_the_curve",
     ),
+    (
+        "trust store: numbers of a P-256 key of any length",
+        "text_field(entry, name, 43, 43)",
+        "text_field(entry, name, 1, 64)",
+        "portable/test_trust.py::test_numbers_of_a_p256_key_have_32_bytes",
+    ),
 ]

@@ -1,5 +1,7 @@
 """Checks that no other test holds, found by tests/mutate.py: port, net, slot, situation, trial."""
 
+import hashlib
+
 from fakes import (
     Clock,
     RamSlot,
@@ -52,7 +54,7 @@ from ota.journal import (
     decode,
     encode,
 )
-from ota.local import Wire
+from ota.local import FileUrl, Wire
 from ota.manifest import BLOCK
 from ota.net import Network, link_error
 from ota.otadata import (
@@ -67,9 +69,11 @@ from ota.otadata import (
     seq_of,
 )
 from ota.otadata import encode as entry
+from ota.pins import public_key
 from ota.port import Port
 from ota.reader import HEADER
 from ota.receipt import FILE, Receipt, load_receipts, save_receipts
+from ota.rotation import walk
 from ota.situation import Situation
 from ota.slot import SlotWriter
 from ota.source import Source
@@ -495,6 +499,20 @@ def test_pins_are_asked_about_every_certificate():
     sock = Socket()
     through(sock, lambda: Network(IsSet(True), [b"root"]))
     assert sock.verify_callback is None
+
+
+def test_what_an_earlier_handshake_saw_is_no_pinned_key():
+    der = read_data("openssl/tls-server.der")
+    sock = Socket()
+
+    def connect():
+        clock = Clock()
+        network = Network(IsSet(True), [b"root"], [hashlib.sha256(public_key(der)).digest()])
+        assert sock.verify_callback(der, 1) == 0  # and that was all of it
+        clock.drive(network.connect(URL, clock.patience()))
+
+    through(sock, connect)
+    assert sock.verify_callback(read_data("openssl/tls-root.der"), 0) != 0
 
 
 def test_a_socket_is_closed_whatever_was_raised():
@@ -1002,6 +1020,8 @@ class Shelf(Bench):
         self._root = scratch()
         self.parts = [RamSlot(), RamSlot()]
         self.selects = True
+        self.seconds = 1790000000
+        self.made = 0
 
     def slots(self):
         return self.parts
@@ -1016,7 +1036,10 @@ class Shelf(Bench):
         pass
 
     def now(self):
-        return 1790000000
+        return self.seconds
+
+    def built(self):
+        return self.made
 
     def device_id(self):
         return b"bench"
@@ -1133,6 +1156,31 @@ def desk(image=IMAGE, **changes):
     return Desk(Shelf(0, OLD, BLANK), image, **changes)
 
 
+class Answering:
+    """A source that has one answer, an error with this code."""
+
+    def __init__(self, code):
+        self.code = code
+
+    def get(self, url):
+        yield
+        raise error(self.code, "so it is")
+
+
+def test_a_walk_ends_where_the_next_trust_store_is_not_there_and_nowhere_else():
+    store = Trust(1, Role({}, 1), Role({}, 1))
+    shelf = Shelf(0, OLD, BLANK)
+
+    def walked(code, base):
+        return Clock().drive(walk(shelf, config_of(), store, Answering(code), base))
+
+    for code in ("http-status", "denied"):
+        assert walked(code, URL) is store
+    for code in ("server-busy", "timeout", "unreachable", "link-lost", "tls-verify"):
+        assert code_of(walked, code, URL) == code
+        assert walked(code, FileUrl("file:///sd/x.manifest")) is store  # offline, on purpose
+
+
 def test_the_floor_of_the_trust_store_is_obeyed():
     asked = desk()
     assert asked.check().sequence == 2
@@ -1201,6 +1249,34 @@ def test_a_release_that_expired_since_the_check_is_not_downloaded():
     late.release.expires = 1789999999
     assert code_of(late.download, late.release) == "expired"
     assert late.shelf.parts[1].log == []
+
+
+def test_no_expired_release_passes_where_nobody_set_the_clock():
+    for made, created in ((1780000000, 0), (0, 1780000000), (1770000000, 1780000000)):
+        for expires, code in ((1779999999, "expired"), (1780000000, "")):
+            for call in ("check", "download"):
+                asked = desk(expires=expires, created=1)
+                shelf = asked.shelf
+                shelf.seconds, shelf.made = 946684800, made
+                running = {0: Receipt(bytes(32), 1, "1", 1, created)}
+                save_receipts(shelf.path(FILE), running)
+                arguments = [asked.release] if call == "download" else []
+                assert outcome(getattr(asked, call), *arguments) == code, (made, created, call)
+                assert bool(shelf.parts[1].log) == (call == "download" and not code)
+
+
+def test_a_release_without_a_plain_payload_is_refused_at_once():
+    asked = Depot(IMAGE)
+    asked.release = make_release(IMAGE, payloads=[{"urls": ["x"], "encoding": "z", "size": 9}])
+    assert code_of(asked.download, asked.release) == "no-payload"
+    assert asked.slot.reads == 0
+
+
+def test_a_release_that_is_in_the_slot_needs_no_network():
+    asked = wrong_in()
+    asked._open = None
+    asked.download(asked.release)
+    assert asked.site.connections == 0
 
 
 def test_a_slot_is_proven_by_the_whole_digest_too():
@@ -1755,6 +1831,18 @@ def test_a_secret_goes_to_the_host_of_the_manifest():
         asked._config = config_of(manifest_url="https://here/x.manifest", bearer="key")
         asked.update(None, None, True)
         assert ["Bearer key" in text for text in asked.site.texts] == [True, told], urls
+
+
+def test_each_host_of_the_manifest_is_told_the_secret():
+    site = Site(read_data("openssl/release.manifest"))
+    site.expired = ("/first",)
+    asked = Reader(Shelf(0, OLD, BLANK), IMAGE, site)
+    asked.trust = load(read_data("openssl/trust.json"))
+    asked.trust.manifest_urls = ["https://here/first", "https://there/second"]
+    asked._config = config_of(bearer="key", tries=1)
+    outcome(asked.check)
+    assert site.paths[:2] == ["/first", "/second"]
+    assert ["Bearer key" in text for text in site.texts[:2]] == [True, True]
 
 
 def test_a_release_from_the_future_is_refused():

@@ -156,6 +156,11 @@ def test_without_a_readable_file_there_are_no_receipts():
     assert receipts_in('{"format":1,"slots":{}}') == {}
 
 
+def test_a_receipt_of_a_slot_that_is_written_another_way_is_none():
+    for slot in ("00", "+0", " 0", "0 ", "-0", "0x0"):
+        assert receipts_in(GOLDEN.replace('"0"', '"' + slot + '"')) == {}, slot
+
+
 def test_every_truncation_of_receipts_is_no_receipts():
     path = put(b"")
     for n in range(len(GOLDEN)):

@@ -6,7 +6,7 @@ import io
 from fakes import PowerCut, RamSlot, code_of, make_image, make_release, raises, run
 
 from ota.errors import error
-from ota.manifest import BLOCK
+from ota.manifest import BLOCK, DIGEST
 from ota.reader import SECTOR, Reader
 from ota.slot import SlotWriter
 from ota.wide import WideWriter
@@ -164,6 +164,17 @@ def test_corrupt_data_is_noticed_at_the_end_of_its_block():
     writer = SlotWriter(RamSlot(), RELEASE)
     run(writer.survey())
     assert code_of(writer.write, bytes(bad[:65536])) == "digest-mismatch"
+
+
+def test_every_byte_of_a_block_digest_counts():
+    for at in range(DIGEST):
+        release = make_release(IMAGE)
+        digests = bytearray(release.blocks)
+        digests[at] ^= 1
+        release.blocks = bytes(digests)
+        writer = SlotWriter(RamSlot(), release)
+        run(writer.survey())
+        assert code_of(writer.write, IMAGE[:65536]) == "digest-mismatch", at
 
 
 def test_flash_that_does_not_hold_what_was_written_is_noticed():

@@ -209,7 +209,9 @@ def test_a_p256_key_never_stands_twice():
 
 def test_numbers_of_a_p256_key_have_32_bytes():
     for name in ("x", "y"):
-        for text in ("", "A" * 42, "A" * 44, 1, None):
+        number = {"x": GX, "y": GY}[name]
+        longer = b64url_encode(number.to_bytes(33, "big")).decode()  # a zero in front of it
+        for text in ("", "A" * 42, "A" * 44, longer, 1, None):
             entry = ec_entry(GX, GY)
             entry[name] = text
             keys = FIELDS["keys"] + [entry]
