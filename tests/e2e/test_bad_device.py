@@ -1,5 +1,6 @@
 """What a device can be like, on the VM: each its code, boot() survives, the boot slot is as it was."""
 
+import copy
 import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -361,35 +362,36 @@ class Watched:
 
     Attributes:
         touched: names of partitions.
-        before, after: what the bootloader goes by.
+        before, after: what the bootloader goes by, and NVS.
     """
 
     touched: set[str]
-    before: tuple[bytes, ...]
-    after: tuple[bytes, ...]
+    before: tuple[tuple[bytes, ...], dict]
+    after: tuple[tuple[bytes, ...], dict]
 
 
 def power_and_watch(d: Device, board: Board) -> tuple[Run, Watched]:
     operations = board.flash.operations
-    begin = 0, records(board)
+    begin = 0, remembered(board)
     end = None
 
     def on_line(line: str) -> None:
         nonlocal begin, end
         if line == "CALL":
-            begin = len(operations), records(board)
+            begin = len(operations), remembered(board)
         elif line.startswith("CODE ") and end is None:
-            end = len(operations), records(board)
+            end = len(operations), remembered(board)
 
     result = run(board, d.interpreter, on_line, timeout_s=30)
-    (first, before), (last, after) = begin, end or (None, records(board))
+    (first, before), (last, after) = begin, end or (None, remembered(board))
     assert (first > 0) == (d.main in (TWICE, IN_TRIAL))
     return result, Watched(touched_by(board, operations[first:last]), before, after)
 
 
-def records(board: Board) -> tuple[bytes, ...]:
-    """Both records of otadata; none on a board without."""
-    return tuple(board.entries()) if board.table.otadata else ()
+def remembered(board: Board) -> tuple[tuple[bytes, ...], dict]:
+    """Both records of otadata, none on a board without; and NVS."""
+    records = tuple(board.entries()) if board.table.otadata else ()
+    return records, copy.deepcopy(board.nvs.content)
 
 
 def code_in(result: Run) -> str | None:
@@ -410,13 +412,17 @@ def test_bad_device_has_its_code_and_keeps_its_boot_slot(name, site, vm, tmp_pat
     assert code_in(result) == code, console
     assert "boot.py" not in console and "Traceback" not in console, console
     slot = result.boots[0]
-    if code is not None:
+    if code is None:
+        assert touches == NEXT_SLOT
+        assert seen.touched == {"ota_1", "vfs", "otadata"}
+    else:
+        assert touches == NOTHING
         assert result.boots[-1] == slot
-        if touches == NOTHING:
-            # Beside the file system there is the bootloader's own first record.
-            assert seen.touched <= {"vfs", "otadata"}
-        first = (otadata.encode(1, otadata.VALID), BLANK)
-        assert seen.after == (first if seen.before == (BLANK, BLANK) else seen.before)
+        records, nvs = seen.before
+        if records == (BLANK, BLANK):
+            records = (otadata.encode(1, otadata.VALID), BLANK)  # the bootloader's own first one
+        assert seen.touched <= ({"otadata"} if records != seen.before[0] else set())
+        assert seen.after == (records, nvs)
         if mend is None:
             return
         mend(d, board)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from bad_input import NOT_LOADED, NOTHING, SERVED, SURPLUS, UNLOADABLE, Offer, Row, touched_by
 from site_of import Site, updater
+from virtual import Virtual
 
 from ota import http, recovery, start, trial
 from ota.config import load_config
@@ -128,33 +129,38 @@ def on_vm(offers, vm, tmp_path_factory):
     return found
 
 
-@pytest.fixture(scope="module")
-def in_process(offers, tmp_path_factory):
-    site = offers
-    v = site.device(tmp_path_factory.mktemp("cpython") / "b", manifest_url=site.server.url + "/")
-    port = v.port()
+def device_here(site: Site, folder: Path) -> Virtual:
+    """A board in this process that runs 1.0."""
+    v = site.device(folder, manifest_url=site.server.url + "/")
     receipt = {"sha256": "00" * 32, "size": 1, "version": "1.0", "sequence": SEQUENCE}
     (v.root / "ota_receipts.json").write_text(json.dumps({"format": 1, "slots": {"0": receipt}}))
+    return v
+
+
+def attempt(v: Virtual, name: str) -> str | None:
+    """Install what this manifest says: a code, "installed", or None where nothing is to be done."""
+    port = v.port()
     config = load_config(port.path("/ota.json"))
-    base = config.manifest_url
+    config.manifest_url += name
+    updater = Updater(config, port)
+    try:
+        release = updater.check()
+        if release is None:
+            return None
+        updater.install(release)
+        return "installed"
+    except OtaError as e:
+        return e.code
+
+
+@pytest.fixture(scope="module")
+def in_process(offers, tmp_path_factory):
+    v = device_here(offers, tmp_path_factory.mktemp("cpython") / "b")
     found = Results(v.board)
-
-    def attempt(name: str):
-        config.manifest_url = base + name
-        updater = Updater(config, port)
-        try:
-            release = updater.check()
-            if release is None:
-                return None
-            updater.install(release)
-            return "installed"
-        except OtaError as e:
-            return e.code
-
     found.begin()
     for number in range(len(SERVED)):
-        found.add(attempt(f"{number}.manifest"))
-    assert attempt("honest.manifest") == "installed"
+        found.add(attempt(v, f"{number}.manifest"))
+    assert attempt(v, "honest.manifest") == "installed"
     v.reset()
     found.honest = f"RUNNING {'2.0' if v.running() == 'ota_1' else '?'}"
     return found
@@ -179,6 +185,15 @@ def test_bad_input_has_its_code_and_touches_nothing(results, number):
 
 def test_after_all_of_them_the_honest_release_installs(results):
     assert results.honest == "RUNNING 2.0"
+
+
+@pytest.mark.parametrize("number", range(len(SERVED)), ids=[row.name for row in SERVED])
+def test_after_each_of_them_the_honest_release_installs(offers, tmp_path, number):
+    v = device_here(offers, tmp_path / "b")
+    assert attempt(v, f"{number}.manifest") == SERVED[number].code
+    assert attempt(v, "honest.manifest") == "installed"
+    v.reset()
+    assert v.running() == "ota_1"
 
 
 def test_every_code_of_the_table_is_one_of_the_library():
