@@ -129,6 +129,7 @@ def test_a_factory_layout_has_no_slots(tmp_path):
     v.power_on()
     text, advice = next(rest[1:] for rest in looked(v, "slots") if rest[0] == BAD)
     assert "needs two" in text and "`ota flash`" in advice
+    assert "room for 0:" in one(v, "table", BAD)[0]
 
 
 def test_slots_are_told_with_image_and_receipt(v):
@@ -223,6 +224,11 @@ def test_a_new_image_that_runs_has_no_watch(v):
     v.set_entries(otadata.encode(1, otadata.NEW), BLANK)
     text, advice = one(v, "bootloader", NOTE)
     assert "rollback: no" in text and "bootloader" in advice
+
+
+def test_a_new_record_of_another_slot_proves_nothing(v):
+    v.set_entries(otadata.encode(1, otadata.VALID), otadata.encode(2, otadata.NEW))
+    assert "not known" in one(v, "bootloader", FINE)[0]
 
 
 def test_after_a_soft_reset_a_new_record_proves_nothing(v):
@@ -391,6 +397,7 @@ def test_a_frozen_library_is_fine(v, monkeypatch, home):
 def test_a_library_from_lib_is_worth_knowing(v, monkeypatch):
     monkeypatch.setattr(checkup, "_home", lambda: "/lib/ota")
     monkeypatch.setattr(ota, "__file__", "/lib/ota/__init__.mpy")
+    (v.root / "lib" / "ota").mkdir(parents=True)
     assert "freeze it" in one(v, "library", NOTE)[1]
 
 
