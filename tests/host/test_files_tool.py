@@ -35,6 +35,7 @@ def test_what_cannot_be_written_leaves_the_old_file(tmp_path, small_files):
     with pytest.raises(OSError):
         replace(path, bytes(5000))
     assert path.read_bytes() == b"old"
+    assert os.listdir(tmp_path) == ["a"]
 
 
 def test_what_an_earlier_command_left_behind_harms_nothing(tmp_path):

@@ -324,7 +324,8 @@ def logs(port: str, baud: int, as_json: bool) -> None:
 def device_doctor(port: str, baud: int, network: bool, as_json: bool) -> None:
     """Examine the board: slots, bootloader, clock, memory, files, trust, library, server.
 
-    Each finding comes with one line of advice. Exit code 1 if something will not work.
+    Each finding comes with one line of advice. Exit code 1 if something will not work. A boot.py that did not call
+    ota.boot(), or was interrupted in it, runs once more before it is judged.
 
     \b
     Example:  ota device doctor --port /dev/ttyUSB0
