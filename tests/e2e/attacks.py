@@ -641,7 +641,7 @@ ATTACKS = [
     Attack(ENDLESS, "a signed manifest over its limit", "envelope-format", LIMITS, "envelope: a payload over its limit",
            _changed(notes="x" * 6200)),
     Attack(ENDLESS, "a trust store without end", "envelope-format", LIMITS, "source: a body is announced over its limit",
-           lambda p: (p.publish("trust-2.json", b"x" * 300000), p.release(20, [OLD], trust=2)), test="portable/test_checks.py::test_a_manifest_that_is_too_long_is_not_read"),
+           lambda p: (p.publish("trust-2.json", b"x" * 300000), p.release(20, [OLD], trust=2)), test="portable/test_updater.py::test_a_manifest_that_is_too_long_is_not_read"),
     Attack(ENDLESS, "trust stores without end", None, "32 steps in one check", "rotation: steps without end",
            test="e2e/test_rotation.py::test_no_more_than_32_steps_in_one_check"),
     Attack(ENDLESS, "an image larger than the slot", "image-too-large", LIMITS, "manifest: images larger than the slot",
@@ -940,7 +940,7 @@ ATTACKS = [
     Attack(REDIRECT, "to yesterday's release", "downgrade", SEQUENCE, "manifest: downgrades",
            lambda p: (p.release(9, [OLD]), p.config.update(manifest_url=p.liar(MOVED + p.base + NAME) + "/m"))),
     Attack(REDIRECT, "the payload, to a page", "size-mismatch", "the file is as long as signed", "download: a payload of another size is begun",
-           lambda p: _url(p.liar(MOVED + p.base + p.publish("page.html", b"<html>please log in</html>")) + "/x")(p), test="portable/test_checks.py::test_a_payload_of_another_size_erases_nothing"),
+           lambda p: _url(p.liar(MOVED + p.base + p.publish("page.html", b"<html>please log in</html>")) + "/x")(p), test="portable/test_download.py::test_a_payload_of_another_size_erases_nothing"),
     Attack(REDIRECT, "to who collects credentials", None, "credentials go to the manifest's host only", "source: everybody sees the secret",
            test="e2e/test_nginx.py::test_no_other_server_gets_the_credentials"),
 

@@ -17,7 +17,7 @@ MUTANTS = [
         "download: the receipt of the slot stays",
         "if receipts.pop(index, None):",
         "if False:",
-        "portable/test_checks.py::test_the_receipt_of_a_slot_goes_before_the_slot_does",
+        "portable/test_updater.py::test_the_receipt_of_a_slot_goes_before_the_slot_does",
     ),
     (
         "download: the write is not noted",
@@ -47,7 +47,7 @@ MUTANTS = [
         "activate: the journal does not say so",
         "journal.state = ACTIVATED\n",
         "pass\n",
-        "portable/test_checks.py::test_an_install_ends_as_activated",
+        "portable/test_updater.py::test_an_install_ends_as_activated",
     ),
     (
         "activate: the selection stays where the journal failed",
@@ -95,7 +95,7 @@ MUTANTS = [
         "state: the journal does not remember the sequence",
         "known = journal.highest_epoch, journal.highest\n",
         "known = 0, 0\n",
-        "portable/test_checks.py::test_the_journal_alone_remembers_the_highest_sequence",
+        "portable/test_updater.py::test_the_journal_alone_remembers_the_highest_sequence",
     ),
     (
         "activation: the running slot is written over",
@@ -107,7 +107,7 @@ MUTANTS = [
         "activation: a lower receipt hides the highest sequence",
         "known = max(known, (receipt.epoch, receipt.sequence))",
         "known = receipt.epoch, receipt.sequence",
-        "portable/test_checks.py::test_the_highest_sequence_is_that_of_journal_or_receipt",
+        "portable/test_updater.py::test_the_highest_sequence_is_that_of_journal_or_receipt",
     ),
     (
         "activation: what nobody was told of is lost",
@@ -149,25 +149,25 @@ MUTANTS = [
         "activation: the journal says so before the selection",
         "        port.select(index)\n        journal.state = ACTIVATED\n        journal.news = SELECTED\n        save_journal(port, journal)\n",
         "        journal.state = ACTIVATED\n        journal.news = SELECTED\n        save_journal(port, journal)\n        port.select(index)\n",
-        "portable/test_checks.py::test_a_selection_that_fails_is_no_activation",
+        "portable/test_updater.py::test_a_selection_that_fails_is_no_activation",
     ),
     (
         "activation: nothing is selected",
         "        port.select(index)\n        journal",
         "        journal",
-        "portable/test_checks.py::test_an_install_ends_as_activated",
+        "portable/test_updater.py::test_an_install_ends_as_activated",
     ),
     (
         "activation: the log does not say so",
         "journal.news = SELECTED",
         "pass",
-        "portable/test_checks.py::test_an_install_ends_as_activated",
+        "portable/test_updater.py::test_an_install_ends_as_activated",
     ),
     (
         "activation: a selection that failed costs the record of the running image",
         "if deciding >= 0 and slot_of(entries[deciding], len(found.slots)) == index:",
         "if deciding >= 0:",
-        "portable/test_checks.py::test_a_selection_that_fails_beside_a_factory_image_costs_no_record",
+        "portable/test_updater.py::test_a_selection_that_fails_beside_a_factory_image_costs_no_record",
     ),
     (
         "activation: a failure is passed over",
@@ -179,19 +179,19 @@ MUTANTS = [
         "activation: without a record the running slot gets none",
         "    if found.index < 0:\n        port.select(found.running, VALID)\n    else:\n        call_off(port, found)\n",
         "    call_off(port, found)\n",
-        "portable/test_checks.py::test_a_journal_that_failed_leaves_the_running_slot_where_no_record_was",
+        "portable/test_updater.py::test_a_journal_that_failed_leaves_the_running_slot_where_no_record_was",
     ),
     (
         "activation: the record of the running image is dropped",
         "    if found.selected == found.running:\n        return found\n",
         "",
-        "portable/test_checks.py::test_an_install_ends_as_activated",
+        "portable/test_updater.py::test_an_install_ends_as_activated",
     ),
     (
         "activation: what is no image is selected",
         "if head[0] != MAGIC:",
         "if False:",
-        "portable/test_checks.py::test_a_slot_without_an_image_is_not_activated",
+        "portable/test_updater.py::test_a_slot_without_an_image_is_not_activated",
     ),
     (
         "activation: sequences of an older epoch count",
@@ -239,6 +239,6 @@ MUTANTS = [
         "date: not by the clock",
         "max(port.now(), port.built(), ",
         "max(port.built(), ",
-        "portable/test_checks.py::test_a_release_that_expired_since_the_check_is_not_downloaded",
+        "portable/test_updater.py::test_a_release_that_expired_since_the_check_is_not_downloaded",
     ),
 ]

@@ -5,18 +5,18 @@ MUTANTS = [
         "chip: the factory image counts as slot 0",
         "if _OTA_0 <= subtype <= _OTA_LAST else -1",
         "if _OTA_0 <= subtype <= _OTA_LAST else 0",
-        "portable/test_checks.py::test_a_factory_image_runs_in_no_slot",
+        "portable/test_port.py::test_a_factory_image_runs_in_no_slot",
     ),
     (
         "chip: every app partition is a slot",
         "if _OTA_0 <= subtype <= _OTA_LAST:\n",
         "if True:\n",
-        "portable/test_checks.py::test_two_ota_slots_are_needed_without_a_hole",
+        "portable/test_port.py::test_two_ota_slots_are_needed_without_a_hole",
     ),
     (
         "chip: NVS is not committed",
         "        nvs.commit()\n",
         "",
-        "portable/test_checks.py::test_what_is_stored_is_committed",
+        "portable/test_port.py::test_what_is_stored_is_committed",
     ),
 ]

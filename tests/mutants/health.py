@@ -5,12 +5,12 @@ MUTANTS = [
         "status: a bad configuration is not told",
         "    except OtaError as e:\n        return str(e)",
         '    except OtaError:\n        return ""',
-        "portable/test_checks.py::test_status_tells_of_a_bad_configuration_and_of_a_lost_journal",
+        "portable/test_boot.py::test_status_tells_of_a_bad_configuration_and_of_a_lost_journal",
     ),
     (
         "status: a journal that cannot be read is not told",
         '"journal": found.remembered,',
         '"journal": True,',
-        "portable/test_checks.py::test_status_tells_of_a_bad_configuration_and_of_a_lost_journal",
+        "portable/test_boot.py::test_status_tells_of_a_bad_configuration_and_of_a_lost_journal",
     ),
 ]

@@ -161,7 +161,7 @@ MUTANTS = [
         "confirm: the highest sequence goes down",
         "self.highest_epoch, self.highest = max(\n            (self.highest_epoch, self.highest), (self.epoch, self.sequence)\n        )",
         "self.highest_epoch, self.highest = self.epoch, self.sequence",
-        "portable/test_checks.py::test_a_confirm_never_lowers_the_highest_sequence_and_clears_the_count",
+        "portable/test_boot.py::test_a_confirm_never_lowers_the_highest_sequence_and_clears_the_count",
     ),
     (
         "wakes: those of another attempt count",
@@ -173,7 +173,7 @@ MUTANTS = [
         "wakes: those of another slot count",
         "        self.wakes = 0\n        self.slot",
         "        self.wakes = getattr(self, 'wakes', 0)\n        self.slot",
-        "portable/test_checks.py::test_only_a_wake_of_the_same_trial_is_counted",
+        "portable/test_boot.py::test_only_a_wake_of_the_same_trial_is_counted",
     ),
     (
         "wakes: there is no limit",

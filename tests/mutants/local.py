@@ -71,6 +71,6 @@ MUTANTS = [
         "serial: a line has no noise",
         "is_noisy = True",
         "is_noisy = False",
-        "portable/test_checks.py::test_what_a_noisy_line_got_wrong_is_asked_for_again",
+        "portable/test_download.py::test_what_a_noisy_line_got_wrong_is_asked_for_again",
     ),
 ]

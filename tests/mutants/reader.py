@@ -65,6 +65,6 @@ MUTANTS = [
         "reader: a whole block is read back in a step",
         "stop = min(index + _SECTORS, last)",
         "stop = last",
-        "portable/test_checks.py::test_at_most_16_kib_are_read_back_in_a_step",
+        "portable/test_slot.py::test_at_most_16_kib_are_read_back_in_a_step",
     ),
 ]

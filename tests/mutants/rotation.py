@@ -71,19 +71,19 @@ MUTANTS = [
         "rotation: whatever goes wrong ends the walk",
         'if e.code in ("http-status", "denied") or not base.authority():',
         "if True:",
-        "portable/test_checks.py::test_a_walk_ends_where_the_next_trust_store_is_not_there_and_nowhere_else",
+        "portable/test_access.py::test_a_walk_ends_where_the_next_trust_store_is_not_there_and_nowhere_else",
     ),
     (
         "rotation: a server of files that says 403 ends the check",
         '("http-status", "denied")',
         '("http-status",)',
-        "portable/test_checks.py::test_a_walk_ends_where_the_next_trust_store_is_not_there_and_nowhere_else",
+        "portable/test_access.py::test_a_walk_ends_where_the_next_trust_store_is_not_there_and_nowhere_else",
     ),
     (
         "rotation: who brings files needs a network",
         " or not base.authority()",
         "",
-        "portable/test_checks.py::test_a_walk_ends_where_the_next_trust_store_is_not_there_and_nowhere_else",
+        "portable/test_access.py::test_a_walk_ends_where_the_next_trust_store_is_not_there_and_nowhere_else",
     ),
     (
         "rotation: a stored trust store of any length",

@@ -17,7 +17,7 @@ MUTANTS = [
         "situation: a torn record is a trial of any slot",
         "return journal.slot == self.running and journal.state != NONE",
         "return journal.state != NONE",
-        "portable/test_checks.py::test_a_torn_record_is_no_trial_where_the_journal_is_about_the_other_slot",
+        "portable/test_boot.py::test_a_torn_record_is_no_trial_where_the_journal_is_about_the_other_slot",
     ),
     (
         "situation: a torn record is always a trial",
@@ -35,13 +35,13 @@ MUTANTS = [
         "situation: a broken record is a way back",
         "        if is_valid(other):\n            return slot_of(other, len(self.slots)) != self.selected",
         "        if True:\n            return slot_of(other, len(self.slots)) != self.selected",
-        "portable/test_checks.py::test_without_rollback_a_trial_goes_on_where_nothing_is_left",
+        "portable/test_boot.py::test_without_rollback_a_trial_goes_on_where_nothing_is_left",
     ),
     (
         "situation: a record of the same slot is a way back",
         "return slot_of(other, len(self.slots)) != self.selected",
         "return True",
-        "portable/test_checks.py::test_the_way_back_is_a_valid_record_of_the_other_slot",
+        "portable/test_boot.py::test_the_way_back_is_a_valid_record_of_the_other_slot",
     ),
     (
         "situation: an aborted trial is not seen",
@@ -53,7 +53,7 @@ MUTANTS = [
         "situation: another slot's aborted trial counts",
         "if state_of(entry) == ABORTED and slot_of(entry, len(self.slots)) == slot:",
         "if state_of(entry) == ABORTED:",
-        "portable/test_checks.py::test_an_aborted_record_is_about_its_own_slot",
+        "portable/test_boot.py::test_an_aborted_record_is_about_its_own_slot",
     ),
     (
         "boot: an unconfirmed image without record is blessed",
@@ -65,7 +65,7 @@ MUTANTS = [
         "situation: the running image is taken to stay",
         "return slot_of(other, len(self.slots)) == self.running",
         "return True",
-        "portable/test_checks.py::test_before_the_last_way_to_the_running_image_is_dropped_there_is_another",
+        "portable/test_boot.py::test_before_the_last_way_to_the_running_image_is_dropped_there_is_another",
     ),
     (
         "situation: a factory image is no way back",
@@ -77,13 +77,13 @@ MUTANTS = [
         "situation: there is always a factory image",
         "return self.has_factory",
         "return True",
-        "portable/test_checks.py::test_the_way_back_is_a_valid_record_of_the_other_slot",
+        "portable/test_boot.py::test_the_way_back_is_a_valid_record_of_the_other_slot",
     ),
     (
         "situation: a record that decides nothing is a way back",
         "        if self.index < 0:\n            return False\n",
         "",
-        "portable/test_checks.py::test_without_a_record_there_is_no_way_back",
+        "portable/test_boot.py::test_without_a_record_there_is_no_way_back",
     ),
     (
         "situation: an unconfirmed image is confirmed elsewhere",
@@ -95,31 +95,31 @@ MUTANTS = [
         "situation: a record that was dropped is confirmed elsewhere",
         "if not is_valid(other) or state_of(other) != VALID:",
         "if state_of(other) != VALID:",
-        "portable/test_checks.py::test_a_slot_is_confirmed_elsewhere_by_a_valid_record_only",
+        "portable/test_boot.py::test_a_slot_is_confirmed_elsewhere_by_a_valid_record_only",
     ),
     (
         "situation: the running slot is confirmed elsewhere",
         "if not self.can_return():",
         "if False:",
-        "portable/test_checks.py::test_a_slot_is_confirmed_elsewhere_by_a_valid_record_only",
+        "portable/test_boot.py::test_a_slot_is_confirmed_elsewhere_by_a_valid_record_only",
     ),
     (
         "situation: a spare record is one of any slot",
         "if index != self.index and is_valid(entry) and slot_of(entry, len(self.slots)) == slot:",
         "if index != self.index and is_valid(entry):",
-        "portable/test_checks.py::test_a_spare_record_is_a_valid_one_of_that_slot_that_does_not_decide",
+        "portable/test_boot.py::test_a_spare_record_is_a_valid_one_of_that_slot_that_does_not_decide",
     ),
     (
         "situation: the record that decides is spare",
         "if index != self.index and is_valid(entry)",
         "if is_valid(entry)",
-        "portable/test_checks.py::test_a_spare_record_is_a_valid_one_of_that_slot_that_does_not_decide",
+        "portable/test_boot.py::test_a_spare_record_is_a_valid_one_of_that_slot_that_does_not_decide",
     ),
     (
         "situation: a broken record is spare",
         "if index != self.index and is_valid(entry) and",
         "if index != self.index and",
-        "portable/test_checks.py::test_a_spare_record_is_a_valid_one_of_that_slot_that_does_not_decide",
+        "portable/test_boot.py::test_a_spare_record_is_a_valid_one_of_that_slot_that_does_not_decide",
     ),
     (
         "cut: BOOT and RUNNING are not compared",
@@ -131,6 +131,6 @@ MUTANTS = [
         "situation: the first record leads nowhere",
         '    def can_return(self) -> bool:\n        """Would the bootloader take another image, were the active record dropped?"""\n        if self.index < 0:',
         '    def can_return(self) -> bool:\n        """Would the bootloader take another image, were the active record dropped?"""\n        if self.index <= 0:',
-        "portable/test_checks.py::test_after_two_updates_the_image_before_can_be_rolled_back_to",
+        "portable/test_boot.py::test_after_two_updates_the_image_before_can_be_rolled_back_to",
     ),
 ]

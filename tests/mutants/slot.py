@@ -5,7 +5,7 @@ MUTANTS = [
         "slot: bytes behind the signed size",
         "        if len(buf) > left:",
         "        buf = buf[:left]\n        if False:",
-        "portable/test_checks.py::test_bytes_behind_the_end_are_refused_not_dropped",
+        "portable/test_slot.py::test_bytes_behind_the_end_are_refused_not_dropped",
     ),
     (
         "slot: an image that is not complete",
@@ -41,7 +41,7 @@ MUTANTS = [
         "slot: the header is not read back",
         "if slot.read_head() != slot.head:",
         "if False:",
-        "portable/test_checks.py::test_a_header_that_does_not_read_back_is_an_error",
+        "portable/test_slot.py::test_a_header_that_does_not_read_back_is_an_error",
     ),
     (
         "slot: header first",
@@ -167,7 +167,7 @@ MUTANTS = [
         "slot: a blank header hides that a write was cut",
         "if not (head or interrupted or slot",
         "if not (head or slot",
-        "portable/test_checks.py::test_every_wrong_block_is_in_doubt_where_another_image_was_cut",
+        "portable/test_slot.py::test_every_wrong_block_is_in_doubt_where_another_image_was_cut",
     ),
     (
         "slot: a slot that holds the image has no header to prove",
@@ -305,7 +305,7 @@ MUTANTS = [
         "slot: sector 0 in doubt is left as it reads",
         "if not unknown or scratch != data:",
         "if index == 0:\n                        device.readblocks(0, scratch)\n                    if index and not unknown or scratch != data:",
-        "portable/test_checks.py::test_a_sector_in_doubt_is_erased_whatever_it_reads",
+        "portable/test_slot.py::test_a_sector_in_doubt_is_erased_whatever_it_reads",
     ),
     (
         "slot: a sector is programmed without an erase",
@@ -317,19 +317,19 @@ MUTANTS = [
         "slot: sector 0 is programmed without an erase",
         "if not blank:\n                            device",
         "if index and not blank:\n                            device",
-        "portable/test_checks.py::test_a_sector_in_doubt_is_erased_whatever_it_reads",
+        "portable/test_slot.py::test_a_sector_in_doubt_is_erased_whatever_it_reads",
     ),
     (
         "slot: sector 0 in doubt is programmed where it reads blank",
         "if unknown:\n                        readblocks",
         "if unknown or index == 0:\n                        readblocks",
-        "portable/test_checks.py::test_a_sector_in_doubt_is_erased_whatever_it_reads",
+        "portable/test_slot.py::test_a_sector_in_doubt_is_erased_whatever_it_reads",
     ),
     (
         "slot: a sector in doubt is programmed where it reads blank",
         "if unknown:\n                        readblocks",
         "if state != _BLANK:\n                        readblocks",
-        "portable/test_checks.py::test_a_sector_in_doubt_is_erased_whatever_it_reads",
+        "portable/test_slot.py::test_a_sector_in_doubt_is_erased_whatever_it_reads",
     ),
     (
         "slot: a torn header is programmed twice",

@@ -83,25 +83,25 @@ MUTANTS = [
         "source: a body that ends early",
         "if n == 0 and self.size < 0 and self._ended == self._chunked:",
         "if n == 0:",
-        "portable/test_checks.py::test_a_body_that_breaks_off_says_how",
+        "portable/test_net.py::test_a_body_that_breaks_off_says_how",
     ),
     (
         "source: a body that ends early has no code",
         'return error("short-body", ',
         'return error("link-lost", ',
-        "portable/test_checks.py::test_a_body_that_breaks_off_says_how",
+        "portable/test_net.py::test_a_body_that_breaks_off_says_how",
     ),
     (
         "source: a body that stops coming has no code",
         "return self.link.patience.again(at - self.start, True)",
         'return error("short-body", "")',
-        "portable/test_checks.py::test_a_body_that_breaks_off_says_how",
+        "portable/test_net.py::test_a_body_that_breaks_off_says_how",
     ),
     (
         "source: a body whose link broke has no code",
         'return link_error("link-lost", ',
         'return link_error("short-body", ',
-        "portable/test_checks.py::test_a_body_that_breaks_off_says_how",
+        "portable/test_net.py::test_a_body_that_breaks_off_says_how",
     ),
     (
         "source: another part, by its start",
@@ -209,7 +209,7 @@ MUTANTS = [
         "source: a head that ends early",
         "elif got:\n                head.feed(got)",
         'elif True:\n                head.feed(got or b"\\n")',
-        "portable/test_checks.py::test_a_head_that_ends_early_is_a_lost_link_and_closed",
+        "portable/test_net.py::test_a_head_that_ends_early_is_a_lost_link_and_closed",
     ),
     (
         "source: a stream that timed out",
@@ -359,7 +359,7 @@ MUTANTS = [
         "source: a body is announced over its limit",
         "if self.size > limit:",
         "if False:",
-        "portable/test_checks.py::test_a_manifest_that_is_too_long_is_not_read",
+        "portable/test_updater.py::test_a_manifest_that_is_too_long_is_not_read",
     ),
     (
         "source: a body without a length passes its limit",

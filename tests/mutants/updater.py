@@ -11,18 +11,18 @@ MUTANTS = [
         "download: everything stays open where the application raises",
         "steps.close()  # nothing",
         "pass  # nothing",
-        "portable/test_checks.py::test_nothing_stays_open_where_the_application_raises",
+        "portable/test_download.py::test_nothing_stays_open_where_the_application_raises",
     ),
     (
         "update: a connection stays open where the download cannot begin",
         "        finally:\n            self._close()\n        return",
         "        finally:\n            pass\n        return",
-        "portable/test_checks.py::test_an_update_that_fails_before_the_download_leaves_no_connection_open",
+        "portable/test_download.py::test_an_update_that_fails_before_the_download_leaves_no_connection_open",
     ),
     (
         "update: a connection for the manifest",
         "self._check(True)",
         "self._check()",
-        "portable/test_checks.py::test_an_update_takes_one_connection",
+        "portable/test_download.py::test_an_update_takes_one_connection",
     ),
 ]

@@ -7,7 +7,7 @@ from fakes import PowerCut, RamSlot, code_of, make_image, make_release, raises, 
 
 from ota.errors import error
 from ota.manifest import BLOCK, DIGEST
-from ota.reader import SECTOR, Reader
+from ota.reader import HEADER, SECTOR, Reader
 from ota.slot import SlotWriter
 from ota.wide import WideWriter
 
@@ -902,3 +902,73 @@ def test_with_64_kib_bytes_of_right_blocks_may_pass_and_touch_nothing():
     run(writer.prove())
     writer.seal()
     assert holds(slot)
+
+
+# What wears out, and what was cut
+
+
+class WornHeader(RamSlot):
+    """A slot whose first bytes do not take what is programmed."""
+
+    def writeblocks(self, block, buf, offset=None):
+        if (block, offset, len(buf)) != (0, 0, HEADER):
+            RamSlot.writeblocks(self, block, buf, offset)
+
+
+def test_a_header_that_does_not_read_back_is_an_error():
+    image = make_image(9000)
+    writer = SlotWriter(WornHeader(), make_release(image))
+    run(writer.survey())
+    writer.write(image)
+    run(writer.prove())
+    assert code_of(writer.seal) == "readback"
+
+
+def test_every_wrong_block_is_in_doubt_where_another_image_was_cut():
+    image = make_image(200000)
+    slot = RamSlot(256 * 1024)
+    for start in range(0, len(image) - 4096, 65536):
+        slot.data[start + 4096 : start + 5000] = image[start + 4096 : start + 5000]
+    slot.data[65536 * 2 : 65536 * 2 + 4096] = image[65536 * 2 : 65536 * 2 + 4096]
+    writer = SlotWriter(slot, make_release(image))
+    run(writer.survey(b"", True))
+    writer.write(image)
+    assert ("erase", 65536 * 2, 4096) in slot.log
+
+
+def in_doubt(slot, image):
+    """Write the first block of an image whose writing was cut; what was erased."""
+    writer = SlotWriter(slot, make_release(image))
+    run(writer.survey(image[:16], True))
+    writer.write(image)
+    return [at for kind, at, _ in slot.log if kind == "erase"]
+
+
+def test_a_sector_in_doubt_is_erased_whatever_it_reads():
+    image = make_image(9000)
+    sectors = [0, 4096, 8192]
+    assert in_doubt(RamSlot(), image) == sectors
+    slot = RamSlot()
+    slot.data[16 : len(image) - 1] = image[16:-1]
+    assert in_doubt(slot, image) == sectors
+
+
+def test_at_most_16_kib_are_read_back_in_a_step():
+    image = make_image(200000)
+    slot = RamSlot(256 * 1024)
+    slot.data[: len(image)] = image
+    writer = SlotWriter(slot, make_release(image))
+    run(writer.survey())
+    assert writer.wanted() is None
+    first = before = slot.reads
+    for _ in writer.prove():
+        assert slot.reads - before <= 4
+        before = slot.reads
+    assert slot.reads - first >= len(image) // 4096
+
+
+def test_bytes_behind_the_end_are_refused_not_dropped():
+    image = make_image(9000)
+    writer = SlotWriter(RamSlot(), make_release(image))
+    run(writer.survey())
+    assert code_of(writer.write, image + b"x") == "size-mismatch"
