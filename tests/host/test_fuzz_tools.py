@@ -32,6 +32,7 @@ from ota_tools.board.image_maker import find_romfs
 from ota_tools.board.settings import Settings
 from ota_tools.device import Device
 from ota_tools.failures import Failure
+from ota_tools.request_log import RequestLog
 
 # Where each example takes milliseconds: a tenth.
 SLOW = settings(FUZZ, max_examples=int(WANTED or 400) // 4)
@@ -493,9 +494,9 @@ def test_any_request_has_an_answer_or_none(folder, data):
     (folder / "app.bin").write_bytes(BODY)
     reports = folder / "reports"
     reports.unlink(missing_ok=True)
-    told = []
+    log = RequestLog()
     server = types.SimpleNamespace(
-        folder=folder, record=told.append, reports=reports, reports_lock=threading.Lock()
+        folder=folder, log=log, reports=reports, reports_lock=threading.Lock()
     )
     client, ours = socket.socketpair()
     with client, ours:
@@ -504,7 +505,7 @@ def test_any_request_has_an_answer_or_none(folder, data):
         Handler(ours, ("client", 0), server)
         ours.close()
         answer = client.makefile("rb").read()
-    assert len(told) == answer.count(b"\r\nServer: ota\r\n")
+    assert len(log.answered()) == answer.count(b"\r\nServer: ota\r\n")
     assert (
         all(type(json.loads(line)) is dict for line in reports.open()) if reports.exists() else 1
     )
