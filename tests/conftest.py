@@ -1,5 +1,6 @@
 """For all tests on CPython: `ota_tools` installs the stand-in for `micropython`; the command `ota`, run here."""
 
+import gc
 import json
 import sys
 from dataclasses import dataclass
@@ -8,6 +9,12 @@ import pytest
 
 import ota_tools  # noqa: F401
 from ota.port import Port
+
+
+def pytest_collection_finish() -> None:
+    """What is there by now stays: the library collects garbage where its memory counts, and so often."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from fakes import make_image, manifest_fields
 from site_of import DATA, Liar, Site, envelope, signed
+from stores import key_of
 
 from ota.strict import b64url_encode
 from ota_tools import keys
@@ -133,13 +134,13 @@ def _loose_tail(text: str) -> str:
 
 
 def _stranger(o: Offer) -> bytes:
-    signer = keys.load_private(DATA / "stranger.pem")
+    signer = key_of(DATA / "stranger.pem")
     return signed(signer, json.dumps(o.fields()).encode())
 
 
 def _stranger_as_ours(o: Offer) -> bytes:
     kid = keys.kid(o.site.signer.public_key())
-    signer = keys.load_private(DATA / "stranger.pem")
+    signer = key_of(DATA / "stranger.pem")
     return signed(signer, json.dumps(o.fields()).encode(), kid=kid)
 
 

@@ -8,6 +8,7 @@ import threading
 from pathlib import Path
 
 from fakes import make_image
+from stores import key_of
 from virtual import STOCK_TABLE, Virtual
 
 from ota.strict import b64url_encode
@@ -29,14 +30,14 @@ class Site:
     def __init__(self, folder: Path, hosts: tuple[str, ...] = ("localhost",)) -> None:
         self.published = folder / "published"
         self.published.mkdir(parents=True)
-        self.signer = keys.load_private(DATA / "release.pem")
+        self.signer = key_of(DATA / "release.pem")
         self.paths = certificates.ensure(folder / "tls", list(hosts))
         self.server = Server(
             self.published, self.paths.server_pem, self.paths.server_key, host="localhost"
         )
         self.target = Target(PRODUCT, BOARD, parse_csv(STOCK_TABLE))
         self.trust = trust_store.make_first(
-            [keys.load_private(DATA / "root.pem")],
+            [key_of(DATA / "root.pem")],
             [self.signer.public_key()],
             manifest_urls=[f"{self.server.url}/{BOARD}-esp32.manifest"],
             tls_roots=[self.paths.ca_der.read_bytes()],

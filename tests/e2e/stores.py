@@ -2,15 +2,24 @@
 
 import hashlib
 import json
+from pathlib import Path
 
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, padding, utils
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa, utils
 
 from ota.strict import b64url_encode
 from ota_tools import keys
 
 MANIFEST = "ota-manifest+1"
 TRUST = "ota-trust+1"
+
+
+def key_of(path: Path) -> rsa.RSAPrivateKey:
+    """The private key of a file of tests/data/openssl. Checking that it is one would take most of the
+    time of many tests.
+    """
+    data = path.read_bytes()
+    return serialization.load_pem_private_key(data, None, unsafe_skip_rsa_key_validation=True)
 
 
 def _text(raw: bytes) -> str:
@@ -23,7 +32,7 @@ class Rsa:
     alg = "PS256"
 
     def __init__(self, path) -> None:
-        self._key = keys.load_private(path)
+        self._key = key_of(path)
         self.n = self._key.public_key().public_numbers().n
         self.kid = keys.kid(self._key.public_key())
         self.entry = {

@@ -12,13 +12,14 @@ import tty
 import pytest
 from fakes import manifest_fields
 from site_of import DATA, image_of, signed
+from stores import key_of
 from timeserver import TimeServer
 
 from ota.errors import OtaError
 from ota.local import Wire
 from ota.receipt import FILE, Receipt, save_receipts
 from ota.updater import Updater
-from ota_tools import keys, resources
+from ota_tools import resources
 from ota_tools.board import image_maker, maker
 from ota_tools.board.runner import run
 from ota_tools.board.settings import Settings
@@ -405,7 +406,7 @@ def test_a_manifest_url_that_is_no_path_has_its_code(site, tmp_path):
 
 
 def test_a_trust_store_cannot_name_a_file(site, tmp_path):
-    key = keys.load_private(DATA / "root.pem")
+    key = key_of(DATA / "root.pem")
     content = json.loads(site.trust.split(b"\n", 1)[1])
     content["manifest_urls"] = ["file:///sd/virtual-esp32.manifest"]
     site.trust = signed(key, json.dumps(content).encode(), typ="ota-trust+1")

@@ -7,7 +7,8 @@ import socket
 import threading
 
 import pytest
-from site_of import Site, image_of, updater
+from site_of import DATA, Site, image_of, updater
+from stores import key_of
 
 from ota import activation, recovery, start, trial
 from ota import journal as jr
@@ -282,13 +283,9 @@ def test_an_oversized_manifest_is_refused_by_its_length(site, tmp_path):
 
 
 def test_a_stranger_s_signature_is_refused(site, tmp_path):
-    from site_of import DATA
-
-    from ota_tools import keys
-
     v = site.device(tmp_path / "b")
     honest = site.signer
-    site.signer = keys.load_private(DATA / "stranger.pem")
+    site.signer = key_of(DATA / "stranger.pem")
     site.publish(image_of(5), "1.1")
     assert refused(v, site) == "signature"
     site.signer = honest

@@ -3,9 +3,11 @@
 import copy
 
 import pytest
-from site_of import Site
+from site_of import DATA, Site
+from stores import key_of
 
 from ota_tools import certificates, resources
+from ota_tools import trust as trust_store
 from ota_tools.board import image_maker, maker
 from ota_tools.board.runner import Run, run
 
@@ -195,14 +197,9 @@ def test_status_is_plain_data(site, vm, tmp_path):
 
 
 def test_several_roots_in_the_trust_store_are_all_tried(site, vm, tmp_path):
-    from site_of import DATA
-
-    from ota_tools import keys
-    from ota_tools import trust as trust_store
-
     other = certificates.ensure(tmp_path / "other", ["localhost"])
     site.trust = trust_store.make_first(
-        [keys.load_private(DATA / "root.pem")],
+        [key_of(DATA / "root.pem")],
         [site.signer.public_key()],
         manifest_urls=[f"{site.server.url}/virtual-esp32.manifest"],
         tls_roots=[other.ca_der.read_bytes(), site.paths.ca_der.read_bytes()],
