@@ -377,6 +377,18 @@ def test_credentials_go_to_the_manifests_host_only(b, monkeypatch, is_home):
     assert {b"Bearer secret" in request for request in images} == {is_home}
 
 
+def test_a_revoked_key_is_looked_for_where_manifests_come_from(b):
+    paths = b.site.paths
+    (b.folder / "else").mkdir()
+    with Server(b.folder / "else", paths.server_pem, paths.server_key, host="localhost") as other:
+        files = b.site.files(manifest_url=b.site.server.url + "/m")
+        b.v.root.joinpath("ota.json").write_bytes(files["/ota.json"])
+        newer = b.next_store(Rsa(DATA / "stranger.pem"))
+        (b.site.published / "trust-2.json").write_bytes(newer)
+        (b.folder / "else/app.bin").write_bytes(b.signed(app()))
+        assert b.code(other.url + "/app.bin") == "signature"
+
+
 def test_a_file_of_the_device_is_one_too_where_manifests_come_from_a_server(b):
     files = b.site.files(manifest_url=b.site.server.url + "/m")
     b.v.root.joinpath("ota.json").write_bytes(files["/ota.json"])

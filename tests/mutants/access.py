@@ -103,4 +103,28 @@ MUTANTS = [
         "if True:",
         "e2e/test_bare.py::test_a_key_that_was_revoked_meanwhile_signs_nothing",
     ),
+    (
+        "rotation: a serial line needs TLS roots",
+        "    if old.tls_roots or new.tls_roots:",
+        "    if True:",
+        "portable/test_access.py::test_tls_roots_of_a_new_trust_store_are_tried_where_the_old_or_the_new_one_has_some",
+    ),
+    (
+        "rotation: the first TLS roots are not tried",
+        "    if old.tls_roots or new.tls_roots:",
+        "    if old.tls_roots:",
+        "portable/test_access.py::test_tls_roots_of_a_new_trust_store_are_tried_where_the_old_or_the_new_one_has_some",
+    ),
+    (
+        "rotation: TLS roots may be gone",
+        "    if old.tls_roots or new.tls_roots:",
+        "    if new.tls_roots:",
+        "portable/test_access.py::test_tls_roots_of_a_new_trust_store_are_tried_where_the_old_or_the_new_one_has_some",
+    ),
+    (
+        "rotation: a revoked key is looked for beside the image",
+        "    if other and not _named(config, trust):",
+        "    if other:",
+        "e2e/test_bare.py::test_a_revoked_key_is_looked_for_where_manifests_come_from",
+    ),
 ]

@@ -179,7 +179,7 @@ MUTANTS = [
         "activation: without a record the running slot gets none",
         "    if found.index < 0:\n        port.select(found.running, VALID)\n    else:\n        call_off(port, found)\n",
         "    call_off(port, found)\n",
-        "portable/test_updater.py::test_a_journal_that_failed_leaves_the_running_slot_where_no_record_was",
+        "portable/test_updater.py::test_a_journal_that_failed_leaves_the_running_slot_whichever_record_decides",
     ),
     (
         "activation: the record of the running image is dropped",
@@ -240,5 +240,23 @@ MUTANTS = [
         "max(port.now(), port.built(), ",
         "max(port.built(), ",
         "portable/test_updater.py::test_a_release_that_expired_since_the_check_is_not_downloaded",
+    ),
+    (
+        "activate: a first record that names the image stays",
+        "        if deciding >= 0 and slot_of",
+        "        if deciding > 0 and slot_of",
+        "portable/test_updater.py::test_a_journal_that_failed_leaves_the_running_slot_whichever_record_decides",
+    ),
+    (
+        "activate: where no record is left one is dropped",
+        "        if deciding >= 0 and slot_of",
+        "        if slot_of",
+        "portable/test_updater.py::test_a_selection_that_failed_and_left_no_record_drops_none",
+    ),
+    (
+        "announce: an install by the first record is not called off",
+        "    if found.index < 0:",
+        "    if found.index <= 0:",
+        "portable/test_updater.py::test_an_install_before_this_one_is_called_off_whichever_record_selects_it",
     ),
 ]

@@ -91,4 +91,22 @@ MUTANTS = [
         "    if False:\n        port.nvs_write(_UNTOLD",
         "portable/test_memory.py::test_an_attempt_that_begins_keeps_what_nobody_was_told",
     ),
+    (
+        "forget: where nothing is remembered it fails",
+        "    if journal is None:\n        return False\n    start",
+        "    start",
+        "portable/test_memory.py::test_where_nothing_is_remembered_nothing_can_be_forgotten",
+    ),
+    (
+        "forget: another image gets its tries back",
+        "    if binascii.hexlify(journal.digest[:16]).decode() == start:",
+        "    if True:",
+        "portable/test_memory.py::test_another_chance_is_for_one_image_and_begins_with_no_tries",
+    ),
+    (
+        "forget: the tries stay",
+        "        journal.tries = 0\n        journal.crashes = 0\n    save",
+        "        pass\n    save",
+        "portable/test_memory.py::test_another_chance_is_for_one_image_and_begins_with_no_tries",
+    ),
 ]

@@ -103,4 +103,10 @@ MUTANTS = [
         "trust.expires < port.now()",
         "e2e/test_rotation.py::test_a_trust_store_without_a_date_does_not_expire",
     ),
+    (
+        "rotation: a trust store that is missing is called damaged",
+        "            if data:\n",
+        "            if True:\n",
+        "e2e/test_rotation.py::test_a_damaged_flashed_trust_store_is_none_where_a_newer_one_was_accepted",
+    ),
 ]

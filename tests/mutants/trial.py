@@ -155,7 +155,7 @@ MUTANTS = [
         "selection: dropped although nothing else boots",
         "if not found.would_stay():",
         "if False:",
-        "portable/test_updater.py::test_before_the_only_record_is_dropped_the_running_slot_gets_one",
+        "portable/test_updater.py::test_an_install_before_this_one_is_called_off_whichever_record_selects_it",
     ),
     (
         "trial: another slot's attempt is taken over",
@@ -341,7 +341,7 @@ MUTANTS = [
         "call off: the running image is on trial again",
         "        port.select(found.running, VALID)\n    port.drop_entry",
         "        port.select(found.running)\n    port.drop_entry",
-        "portable/test_updater.py::test_before_the_only_record_is_dropped_the_running_slot_gets_one",
+        "portable/test_updater.py::test_an_install_before_this_one_is_called_off_whichever_record_selects_it",
     ),
     (
         "trial: an image that came by a cable is the one that was being written",

@@ -6,7 +6,7 @@ from fakes import Clock, code_of, config_of, make_release, read_data
 from test_source import URL, outcome
 
 import ota.net
-from ota.access import make_network
+from ota.access import check_store, make_network
 from ota.config import UNVERIFIED
 from ota.errors import error
 from ota.local import FileUrl
@@ -46,6 +46,38 @@ def test_without_a_url_anywhere_there_is_nothing_to_ask():
     assert code_of(asked.download, asked.release) == "config"
 
 
+def made_by(call, *args):
+    """What the networks are made of that this call makes."""
+    made = []
+    real = ota.net.Network
+    ota.net.Network = lambda *args: made.append(args[1:])
+    try:
+        call(*args)
+    finally:
+        ota.net.Network = real
+    return made
+
+
+def store_with(*roots):
+    """A trust store with these TLS roots."""
+    store = Trust(1, Role({}, 1), Role({}, 1))
+    store.manifest_urls = ["https://here/x.manifest"]
+    store.tls_roots = list(roots)
+    return store
+
+
+def test_tls_roots_of_a_new_trust_store_are_tried_where_the_old_or_the_new_one_has_some():
+    shelf = Shelf(0, OLD, BLANK)
+    for old, new, tried in (
+        ((), (), []),  # a serial line needs none
+        ((b"a",), (), [[]]),
+        ((), (b"b",), [[b"b"]]),
+        ((b"a",), (b"b",), [[b"b"]]),
+    ):
+        made = made_by(check_store, shelf, config_of(), store_with(*old), store_with(*new))
+        assert [roots for roots, _, _, _ in made] == tried
+
+
 def network_of(files, **fields):
     """What a network is made of, by these fields of /ota.json and these files of the device."""
     asked = desk()
@@ -54,14 +86,7 @@ def network_of(files, **fields):
     for name in files:
         with open(asked.shelf.path(name), "wb") as file:
             file.write(files[name])
-    made = []
-    real = ota.net.Network
-    ota.net.Network = lambda *args: made.append(args[1:])
-    try:
-        make_network(asked.shelf, asked._config, asked.trust)
-    finally:
-        ota.net.Network = real
-    return made[0]
+    return made_by(make_network, asked.shelf, asked._config, asked.trust)[0]
 
 
 def test_the_network_is_as_configured():

@@ -17,6 +17,7 @@ from ota.journal import (
 )
 from ota.memory import (
     about,
+    forget,
     history,
     keep_untold,
     load_journal,
@@ -216,3 +217,28 @@ def test_an_attempt_that_cannot_keep_what_nobody_was_told_does_not_begin():
 
 def outcome_of_journal(memory):
     return load_journal(memory).outcome
+
+
+# Another chance
+
+
+def test_where_nothing_is_remembered_nothing_can_be_forgotten():
+    memory = Memory()
+    assert not forget(DIGEST.hex(), memory)
+    assert memory.writes == []
+
+
+def test_another_chance_is_for_one_image_and_begins_with_no_tries():
+    other = bytes(reversed(DIGEST))
+    for digest, left in ((other, (1, 1)), (DIGEST, (0, 0))):
+        memory = Memory()
+        journal = Journal()
+        journal.start(1, 2, DIGEST, bytes(16), "1.2")
+        journal.tries = journal.crashes = 1
+        journal.refused = [(DIGEST[:16], 2), (other[:16], 2)]
+        save_journal(memory, journal)
+        assert forget(digest.hex(), memory)
+        found = load_journal(memory)
+        assert (found.tries, found.crashes) == left
+        assert digest[:16] not in [entry[0] for entry in found.refused]
+        assert len(found.refused) == 1

@@ -154,16 +154,35 @@ def test_a_selection_that_fails_beside_a_factory_image_costs_no_record():
     assert deaf.shelf.log == ["select"]
 
 
-def test_a_journal_that_failed_leaves_the_running_slot_where_no_record_was():
-    full = Desk(Shelf(0, BLANK, BLANK), IMAGE)
-    full.download(full.release)
+def test_a_journal_that_failed_leaves_the_running_slot_whichever_record_decides():
+    for first, second, done in (
+        (BLANK, BLANK, ["select 0 VALID", "select 1 NEW", "drop 1"]),
+        (OLD, BLANK, ["select 1 NEW", "drop 1"]),
+        (BLANK, OLD, ["select 1 NEW", "drop 0"]),
+    ):
+        full = Desk(Shelf(0, first, second), IMAGE)
+        full.download(full.release)
 
-    def nvs_write(key, blob):
-        raise error("nvs", "full")
+        def nvs_write(key, blob):
+            raise error("nvs", "full")
 
-    full.shelf.nvs_write = nvs_write
-    assert code_of(full.activate, full.release) == "nvs"
-    assert full.shelf.log == ["select 0 VALID", "select 1 NEW", "drop 1"]
+        full.shelf.nvs_write = nvs_write
+        assert code_of(full.activate, full.release) == "nvs"
+        assert full.shelf.log == done
+
+
+def test_a_selection_that_failed_and_left_no_record_drops_none():
+    torn = Desk(Shelf(0, OLD, BLANK), IMAGE)
+    torn.download(torn.release)
+
+    def select(slot):
+        torn.shelf.entries[0] = BLANK
+        torn.shelf.entries[1] = entry(2, NEW)[:28] + bytes(4)
+        raise error("not-activated", "does not read back")
+
+    torn.shelf.select = select
+    assert code_of(torn.activate, torn.release) == "not-activated"
+    assert torn.shelf.log == []
 
 
 def test_a_slot_without_an_image_is_not_activated():
@@ -172,10 +191,15 @@ def test_a_slot_without_an_image_is_not_activated():
     assert empty.shelf.log == []
 
 
-def test_before_the_only_record_is_dropped_the_running_slot_gets_one():
-    asked = Desk(Shelf(0, BLANK, entry(2, NEW)), IMAGE)
-    asked.install(asked.release)
-    assert asked.shelf.log == ["select 0 VALID", "drop 1", "select 1 NEW"]
+def test_an_install_before_this_one_is_called_off_whichever_record_selects_it():
+    for first, second, done in (
+        (BLANK, entry(2, NEW), ["select 0 VALID", "drop 1", "select 1 NEW"]),
+        (OLD, entry(2, NEW), ["drop 1", "select 1 NEW"]),
+        (entry(2, NEW), OLD, ["drop 0", "select 1 NEW"]),
+    ):
+        asked = Desk(Shelf(0, first, second), IMAGE)
+        asked.install(asked.release)
+        assert asked.shelf.log == done
 
 
 def test_a_release_from_the_future_is_refused():
