@@ -415,4 +415,10 @@ MUTANTS = [
         "sha.digest()[:8] != self._slot.signed(block)[:8]",
         "portable/test_slot.py::test_every_byte_of_a_block_digest_counts",
     ),
+    (
+        "slot: after a wrong block the next try trusts what reads right",
+        "        if self._state[index] == _BLANK:\n            self._state[index] = _WRONG  # it was begun\n        self._start(index",
+        "        self._state[index] = _WRONG\n        self._start(index",
+        "portable/test_slot.py::test_a_block_in_doubt_stays_so_where_its_bytes_come_again",
+    ),
 ]
