@@ -175,4 +175,10 @@ MUTANTS = [
         "",
         "portable/test_patience.py::test_time_in_which_nobody_looked_is_not_the_networks_fault",
     ),
+    (
+        "patience: what worked until now is the last, though nothing is tried twice",
+        " and can_pass and self._tries > 1:",
+        " and can_pass:",
+        "portable/test_patience.py::test_where_nothing_is_tried_twice_the_others_come_next_whatever_worked_until_now",
+    ),
 ]

@@ -421,4 +421,10 @@ MUTANTS = [
         "        self._state[index] = _WRONG\n        self._start(index",
         "portable/test_slot.py::test_a_block_in_doubt_stays_so_where_its_bytes_come_again",
     ),
+    (
+        "slot: after a new beginning what reads right is trusted",
+        "            if self.at % BLOCK and self._state[self.at // BLOCK] == _BLANK:\n",
+        "            if self.at % BLOCK:\n",
+        "portable/test_slot.py::test_a_block_in_doubt_stays_so_where_its_bytes_come_again",
+    ),
 ]

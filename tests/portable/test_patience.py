@@ -328,6 +328,12 @@ def test_what_worked_until_now_is_gone_on_with_and_counts_from_the_beginning():
     assert attempts.closed == 3
 
 
+def test_where_nothing_is_tried_twice_the_others_come_next_whatever_worked_until_now():
+    attempts = Attempts("+link-lost", tries=1)
+    assert attempts.run(2) == "result 1"
+    assert attempts.tried == [0, 1]
+
+
 def test_what_worked_and_cannot_pass_leaves_it_to_the_others():
     attempts = Attempts("+digest-mismatch", "digest-mismatch")
     assert code_of(attempts.run, 2) == "digest-mismatch"
