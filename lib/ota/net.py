@@ -136,7 +136,6 @@ class Network:
             stream = self._context.wrap_socket(
                 sock, server_hostname=url.host, do_handshake_on_connect=False
             )
-            patience.phase()
             return Link(stream, select.POLLIN, patience, sock)
         except BaseException as e:  # a socket is never left open, whatever was raised
             if sock is not None:

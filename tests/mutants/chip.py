@@ -19,4 +19,10 @@ MUTANTS = [
         "",
         "portable/test_port.py::test_what_is_stored_is_committed",
     ),
+    (
+        "chip: what NVS cannot read is nothing",
+        "            if e.errno in _NO_BLOB:",
+        "            if True:",
+        "portable/test_port.py::test_what_nvs_cannot_read_is_not_taken_for_nothing",
+    ),
 ]

@@ -169,4 +169,10 @@ MUTANTS = [
         "                pass\n",
         "portable/test_net.py::test_what_an_earlier_handshake_saw_is_no_pinned_key",
     ),
+    (
+        "net: a pause before a connection counts as silence",
+        "        patience.phase()\n        try:",
+        "        try:",
+        "portable/test_net.py::test_the_time_limit_of_a_connection_counts_from_its_beginning",
+    ),
 ]

@@ -165,6 +165,20 @@ def test_a_connection_has_a_time_limit_and_is_closed_where_nobody_is_trusted():
     assert not sock.is_open
 
 
+def test_the_time_limit_of_a_connection_counts_from_its_beginning():
+    sock = Socket()
+    sock.events = 0
+    clock = Clock()
+    patience = clock.patience(timeout_s=7)
+    clock.ms += 60000  # a pause, perhaps
+
+    def connect():
+        clock.drive(Network(IsSet(True), [b"root"]).connect(URL, patience))
+
+    assert code_of(through, sock, connect) == "timeout"
+    assert 67 < clock.seconds() <= 67.25
+
+
 def test_a_connection_that_is_refused_has_its_code():
     for events in (8, 16, 4 | 8, 4 | 16):  # POLLERR, POLLHUP
         sock = Socket()

@@ -1,8 +1,9 @@
 """The port: partitions, otadata, NVS, file system and clock of a board that is none."""
 
 from benches import OTA_0, Board, Forgetful, Part
-from fakes import code_of
+from fakes import code_of, raises
 
+from ota.memory import load_journal
 from ota.port import Port
 
 
@@ -54,6 +55,22 @@ def test_what_is_stored_is_committed():
     made._esp32.NVS = Noted
     made.nvs_store("journal", b"remember")
     assert calls == ["journal", "commit"]
+
+
+def test_what_nvs_cannot_read_is_not_taken_for_nothing():
+    class Failing(Forgetful):
+        def get_blob(self, key, buf):
+            raise OSError(self.number, "x")
+
+    made = port((OTA_0,))
+    made._esp32.NVS = Failing
+    for number in (-4354, -4364):  # not found; another length
+        Failing.number = number
+        assert made.nvs_read("journal", bytearray(4)) == 0
+    for number in (5, -1, -4353, -4355):
+        Failing.number = number
+        assert raises(OSError, made.nvs_read, "journal", bytearray(4)).errno == number
+        assert code_of(load_journal, made) == "nvs"
 
 
 def test_fat_is_refused():
