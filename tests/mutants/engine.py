@@ -388,4 +388,22 @@ MUTANTS = [
         "            if True:\n",
         "portable/test_updater.py::test_a_release_that_is_in_the_slot_needs_no_network",
     ),
+    (
+        "activate: beside a download",
+        "        device = next_slot(permitted(self._port, release))[1]\n        self._begin()\n",
+        "        device = next_slot(permitted(self._port, release))[1]\n        self._limit()\n        self._threshold = 0\n",
+        "portable/test_updater.py::test_one_thing_is_done_at_a_time_whoever_asks",
+    ),
+    (
+        "engine: two at once",
+        '        if _running:\n            raise error("busy"',
+        '        if False:\n            raise error("busy"',
+        "portable/test_updater.py::test_one_thing_is_done_at_a_time_whoever_asks",
+    ),
+    (
+        "engine: a source beside the open one",
+        "        if self._sources:\n            self._sources[0].renew",
+        "        if False:\n            self._sources[0].renew",
+        "portable/test_download.py::test_an_update_takes_one_connection",
+    ),
 ]

@@ -263,7 +263,19 @@ def test_why_nothing_is_installed_is_told_where_an_earlier_manifest_comes_back()
 
 def test_an_update_takes_one_connection():
     asked = Kept(IMAGE)
-    assert asked.update(None, None, True) is asked.release
+    opened = []
+    real = ota.engine.open_source
+
+    def noted(*args):
+        opened.append(args)
+        return real(*args)
+
+    ota.engine.open_source = noted
+    try:
+        assert asked.update(None, None, True) is asked.release
+    finally:
+        ota.engine.open_source = real
+    assert len(opened) == 1
     assert asked.site.paths == ["/x.manifest", "/app.bin"]
     assert (asked.site.connections, asked.site.open) == (1, 0)
     assert asked.shelf.log == ["select 1 NEW"]

@@ -5,6 +5,7 @@ from desks import IMAGE, Depot, Desk, Reader, desk, wrong_in
 from fakes import code_of, make_release, read_data, run
 from test_source import URL, outcome
 
+import ota.engine
 from ota.activation import activate
 from ota.errors import error
 from ota.journal import ACTIVATED, SELECTED, WRITING
@@ -127,6 +128,23 @@ def test_a_write_that_was_cut_is_in_doubt():
     again.shelf.parts[1].data[16 : len(IMAGE) - 1] = IMAGE[16:-1]
     again.download(again.release)
     assert ("erase", 4096, 4096) in again.shelf.parts[1].log
+
+
+def test_one_thing_is_done_at_a_time_whoever_asks():
+    asked = desk()
+    asked.download(asked.release)
+    ota.engine._running = True  # another updater's
+    try:
+        for name in ("check", "reachable", "update"):
+            assert code_of(getattr(asked, name)) == "busy", name
+        for name in ("download", "activate", "install"):
+            assert code_of(getattr(asked, name), asked.release) == "busy", name
+        assert code_of(asked.install_image, "https://here/app.bin") == "busy"
+        assert ota.engine._running
+    finally:
+        ota.engine._running = False
+    assert asked.shelf.log == []
+    asked.activate(asked.release)
 
 
 def test_an_install_ends_as_activated():
