@@ -148,6 +148,12 @@ def test_what_answers_every_name_with_a_page_hides_no_signature_error(p):
     assert p.code() == "signature"
 
 
+def test_a_signature_that_no_trust_store_explains_costs_one_request_more(p):
+    p.release(20, [STRANGER])
+    assert p.code() == "signature"
+    assert p.site.asked() == [f"/{NAME}", "/trust-2.json"]
+
+
 def test_a_manifest_is_no_trust_store(p):
     p.release(20, [OLD], trust=2)
     (p.site.published / "trust-2.json").write_bytes((p.site.published / NAME).read_bytes())

@@ -406,4 +406,34 @@ MUTANTS = [
         "        if False:\n            self._sources[0].renew",
         "portable/test_download.py::test_an_update_takes_one_connection",
     ),
+    (
+        "engine: garbage is spread wide",
+        "        gc.threshold(_GARBAGE)\n",
+        "",
+        "portable/test_updater.py::test_garbage_is_collected_early_while_something_runs_and_no_longer",
+    ),
+    (
+        "engine: garbage is collected early for ever",
+        "        gc.threshold(self._threshold)\n",
+        "",
+        "portable/test_updater.py::test_garbage_is_collected_early_while_something_runs_and_no_longer",
+    ),
+    (
+        "engine: limits of time go on from the check",
+        "            self._sources[0].renew(self._patience)\n",
+        "            pass\n",
+        "portable/test_download.py::test_an_update_takes_one_connection",
+    ),
+    (
+        "check: the future is refused where nobody knows the time",
+        "        if self._port.clock_is_set() and release.created",
+        "        if release.created",
+        "portable/test_updater.py::test_a_release_from_the_future_is_refused",
+    ),
+    (
+        "check: a bad signature is asked for twice",
+        "            if newest.number > trust.number:",
+        "            if True:",
+        "e2e/test_rotation.py::test_a_signature_that_no_trust_store_explains_costs_one_request_more",
+    ),
 ]

@@ -270,9 +270,12 @@ def test_an_update_takes_one_connection():
         opened.append(args)
         return real(*args)
 
+    def progress(done, total):
+        assert asked._sources[0]._patience is asked._patience  # limits of time begin anew
+
     ota.engine.open_source = noted
     try:
-        assert asked.update(None, None, True) is asked.release
+        assert asked.update(progress, None, True) is asked.release
     finally:
         ota.engine.open_source = real
     assert len(opened) == 1

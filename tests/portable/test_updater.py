@@ -147,6 +147,33 @@ def test_one_thing_is_done_at_a_time_whoever_asks():
     asked.activate(asked.release)
 
 
+class Collector:
+    """The module `gc`, as far as an updater uses it."""
+
+    amount = 1000000
+
+    def threshold(self, *amount):
+        if not amount:
+            return self.amount
+        self.amount = amount[0]
+
+
+def test_garbage_is_collected_early_while_something_runs_and_no_longer():
+    real, ota.engine.gc = ota.engine.gc, Collector()
+    seen = []
+    try:
+        asked = desk()
+        asked.download(asked.release, lambda done, size: seen.append(ota.engine.gc.amount))
+        seen.append(ota.engine.gc.amount)
+        cut = desk()
+        cut.served = IMAGE[:5000]
+        assert code_of(cut.download, cut.release) == "short-body"
+        seen.append(ota.engine.gc.amount)
+    finally:
+        ota.engine.gc = real
+    assert seen[0] == 4096 and seen[-2:] == [1000000, 1000000]
+
+
 def test_an_install_ends_as_activated():
     done = desk()
     done.install(done.release)
@@ -224,3 +251,6 @@ def test_a_release_from_the_future_is_refused():
     # It would make every certificate look expired, once its date is what a clock starts from.
     for created, code in ((1790000000 + 86400, ""), (1790000000 + 86401, "manifest-format")):
         assert outcome(desk(created=created).check) == code
+        unset = desk(created=created)
+        unset.shelf.clock_is_set = lambda: False  # what is the future then?
+        assert outcome(unset.check) == ""
