@@ -20,10 +20,9 @@ class Part:
 
     TYPE_APP, TYPE_DATA, BOOT, RUNNING = 0, 1, 0, 1
 
-    def __init__(self, subtype, data=b"", fails=False):
+    def __init__(self, subtype, data=b""):
         self.subtype = subtype
         self.data = data
-        self.fails = fails
 
     def info(self):
         return (0, self.subtype, 0, len(self.data), "part", False)
@@ -147,8 +146,6 @@ class Bench(Port):
 
 
 OLD = entry(1, VALID)  # slot 0
-
-
 BLANK = b"\xff" * 32
 
 

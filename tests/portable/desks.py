@@ -147,8 +147,6 @@ class Depot(Desk):
 
 
 BIG = make_image(3 * BLOCK + 100)
-
-
 LARGE = make_image(5 * BLOCK + 100)  # enough to erase for borrowing memory
 
 
